@@ -1,0 +1,54 @@
+"""Audio super-resolution: give it audio whose treble is missing, get full-band audio back.
+
+    >>> import numpy as np, fullband
+    >>> narrow = np.zeros(8000, np.float32)  # one second at 8 kHz
+    >>> wide, rate = fullband.enhance(narrow, sample_rate=8000)
+    >>> wide.shape, rate
+    ((16000,), 16000)
+
+The names below are imported when they are first used, so `import fullband` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from fullband.version import __version__
+
+if TYPE_CHECKING:
+    from fullband.audio.file import read as read
+    from fullband.audio.file import write as write
+    from fullband.enhance import Enhancer as Enhancer
+    from fullband.enhance import Summary as Summary
+    from fullband.enhance import enhance as enhance
+    from fullband.enhance import enhance_file as enhance_file
+    from fullband.enhance import load as load
+    from fullband.errors import FullbandError as FullbandError
+    from fullband.inspection import inspect_file as inspect_file
+
+_HOMES = {
+    "Enhancer": "fullband.enhance",
+    "FullbandError": "fullband.errors",
+    "Summary": "fullband.enhance",
+    "enhance": "fullband.enhance",
+    "enhance_file": "fullband.enhance",
+    "inspect_file": "fullband.inspection",
+    "load": "fullband.enhance",
+    "read": "fullband.audio.file",
+    "write": "fullband.audio.file",
+}
+
+__all__ = [*sorted(_HOMES), "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fullband' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value  # also puts the function back where importing its module put itself
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""The signal path: files, resampling, spectra, filters, level and bandwidth. numpy only."""

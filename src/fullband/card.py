@@ -1,0 +1,110 @@
+"""A released model's card: what it is, what it was made from, what it scores."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fullband.errors import ModelError, SettingsError
+from fullband.settings import build, to_dict
+
+__all__ = ["RELEASED", "Card", "cards", "find_card", "read_card", "write_card"]
+
+RELEASED = Path(__file__).parent / "released"
+"""The folder with the weights that ship."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything a user of the weights should know, and what running them needs.
+
+    Attributes:
+        architecture: its settings, as in a recipe's `[model]`.
+        sample_rate: of the model's input and output, Hz.
+        entry_rate: the rate that recordings are brought to first, Hz. Half of it is the bandwidth
+            that the model expects.
+        upsampling: how they are brought from there to `sample_rate`: `spline` or `sinc`.
+        stride: lengths are padded to a multiple of it, inside the graph.
+        context: samples to each side that can change an output sample.
+        data: the corpora it was trained on, with their licences.
+        licence: of the weights.
+        command: what made them.
+        scores: where, by which command, and the figures.
+        sha256: of the ONNX file.
+    """
+
+    name: str
+    summary: str
+    architecture: dict[str, Any]
+    sample_rate: int
+    entry_rate: int
+    upsampling: str
+    stride: int
+    context: int
+    parameters: int
+    data: tuple[str, ...]
+    licence: str
+    command: str
+    training: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+    sha256: str = ""
+
+
+def cards() -> list[Card]:
+    """The cards of all released models, by name."""
+    return [read_card(path) for path in sorted(RELEASED.glob("*.json"))]
+
+
+def find_card(name: str) -> tuple[Card, Path]:
+    """The card and the ONNX file of a released model, or of an exported one by its path.
+
+    Raises:
+        ModelError: there is no such model, its card is damaged, or its file is not what the card
+            says.
+    """
+    from fullband.models.registry import BASELINES
+
+    if name.endswith((".onnx", ".json")):
+        weights = Path(name).with_suffix(".onnx")
+        card_path = weights.with_suffix(".json")
+        if not weights.is_file() or not card_path.is_file():
+            raise ModelError(f"{name}: a model needs both {weights.name} and {card_path.name}")
+    else:
+        weights, card_path = RELEASED / f"{name}.onnx", RELEASED / f"{name}.json"
+        known = [path.stem for path in sorted(RELEASED.glob("*.json"))]
+        if name not in known:
+            known = [*BASELINES, *known]
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"one of {', '.join(known)}"
+            raise ModelError(f"unknown model '{name}'; {hint}")
+    card = read_card(card_path)
+    try:
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    except OSError:
+        raise ModelError(f"{weights}: the weights cannot be read; install fullband again") from None
+    if digest != card.sha256:
+        raise ModelError(f"{weights}: the weights are not those of the card (sha256 differs)")
+    return card, weights
+
+
+def read_card(path: Path) -> Card:
+    """Read a card.
+
+    Raises:
+        ModelError: it is not one.
+    """
+    try:
+        return build(Card, json.loads(path.read_text(encoding="utf-8")), str(path))
+    except (OSError, ValueError) as error:
+        if isinstance(error, SettingsError):
+            raise ModelError(str(error)) from None
+        raise ModelError(f"{path}: not a model card ({error})") from None
+
+
+def write_card(card: Card, path: Path) -> None:
+    """Write a card as JSON."""
+    path.write_text(json.dumps(to_dict(card), indent=2) + "\n", encoding="utf-8")

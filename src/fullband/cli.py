@@ -1,0 +1,324 @@
+"""The command line: parse, make one library call, print. Nothing is computed here.
+
+Heavy imports stand inside the commands, so that `fullband --help` is instant.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fullband.errors import DependencyError, FullbandError
+from fullband.version import __version__
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from fullband.enhance import Summary
+
+
+class _Commands(click.Group):
+    """Shows fullband's own errors as one line, and leaves 1 as the exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FullbandError as error:
+            raise click.ClickException(str(error)) from None
+        except ModuleNotFoundError as error:
+            extra = _extra_for(error.name or "")
+            if extra is None:
+                raise
+            message = f"this needs {error.name}: pip install 'fullband[{extra}]'"
+            raise click.ClickException(message) from None
+        except BrokenPipeError:  # the reader of our output went away
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(1)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fullband")
+def main() -> None:
+    """Give audio the treble it lacks."""
+
+
+@main.command()
+@click.argument("sources", nargs=-1, required=True, metavar="IN...")
+@click.option("-o", "--output", metavar="OUT", help="File, folder or - (WAV on standard output). "
+              "Default: NAME-wide beside the input.")
+@click.option("--rate", type=int, metavar="HZ", help="Sample rate of the result. "
+              "Default: the model's, or the input's where that is higher.")
+@click.option("--model", default="auto", show_default=True, help="See `fullband models`.")
+@click.option("--force", is_flag=True, help="Replace results that exist.")
+@click.option("--picture", type=click.Path(), metavar="PNG",
+              help="Draw the spectrograms before and after (one input file).")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+def enhance(
+    sources: tuple[str, ...],
+    output: str | None,
+    rate: int | None,
+    model: str,
+    force: bool,
+    picture: str | None,
+    quiet: bool,
+) -> None:
+    """Enhance files, folders (same tree out) or standard input (-)."""
+    from fullband.batch import plan_jobs
+    from fullband.enhance import load
+
+    jobs, problems = plan_jobs(sources, output)
+    if picture is not None and (len(jobs) != 1 or "-" in (jobs[0].source, jobs[0].target)):
+        raise click.UsageError("--picture needs exactly one input file and an output file")
+    enhancer = load(model)
+    console = _console()
+    for problem in problems:
+        console.print(f"failed  {problem}", style="red", markup=False)
+    with _bar(console, hidden=quiet) as bar:
+        for number, job in enumerate(jobs, start=1):
+            label = job.source if len(jobs) == 1 else f"{number}/{len(jobs)} {job.source}"
+            task = bar.add_task(_shortened(label), total=1.0)
+            try:
+                summary = enhancer.file(
+                    job.source, job.target, rate, force=force,
+                    progress=lambda fraction, task=task: bar.update(task, completed=fraction),
+                )
+            except FullbandError as error:
+                problems.append(str(error))
+                console.print(f"failed  {error}", style="red", markup=False)
+            else:
+                if not quiet:
+                    _print_summary(console, summary)
+            finally:
+                bar.remove_task(task)
+    if picture is not None and not problems:
+        from fullband.inspection import compare_picture
+
+        compare_picture(picture, [summary.source, summary.target], summary.analysis.bandwidth_hz)
+        if not quiet:
+            console.print(f"drew    {picture}", markup=False)
+    if problems:
+        if len(jobs) > 1:
+            console.print(f"{len(problems)} failed:", style="red")
+            for problem in problems:
+                console.print(f"  {problem}", style="red", markup=False)
+        raise SystemExit(1)
+
+
+@main.command()
+@click.argument("path", metavar="FILE")
+@click.option("--picture", type=click.Path(), metavar="PNG",
+              help="Where to draw the spectrogram. Default: NAME-spectrogram.png here.")
+@click.option("--no-picture", is_flag=True, help="Draw none.")
+def inspect(path: str, picture: str | None, no_picture: bool) -> None:
+    """Show rate, channels, length, level and where the content ends."""
+    from fullband.inspection import inspect_file
+
+    stem = "stdin" if path == "-" else Path(path).stem
+    target = None if no_picture else picture or f"{stem}-spectrogram.png"
+    found = inspect_file(path, target)
+    info, heard = found.file, found.analysis
+    rows = {
+        "file": info.name,
+        "format": f"{info.container} {info.subtype}",
+        "sample rate": f"{info.sample_rate} Hz",
+        "channels": str(info.channels),
+        "length": f"{heard.frames / info.sample_rate:.3f} s ({heard.frames} samples)",
+        "level": f"{heard.level_db:.1f} dBFS where it is active, peak {_db(heard.peak)} dBFS",
+        "bandwidth": f"{heard.bandwidth_hz:.0f} Hz of {info.sample_rate / 2:.0f} Hz",
+    }
+    if target is not None:
+        rows["spectrogram"] = target
+    for name, value in rows.items():
+        click.echo(f"{name:12} {value}")
+
+
+@main.command()
+def models() -> None:
+    """List what can be given to --model."""
+    from fullband.card import cards
+    from fullband.models.registry import BASELINES
+
+    click.echo(f"{'auto':24} the released model made for the bandwidth nearest to the input's")
+    for card in cards():
+        click.echo(f"{card.name:24} {card.summary}")
+        details = (
+            f"{card.entry_rate / 1000:g} to {card.sample_rate / 1000:g} kHz, "
+            f"{card.parameters / 1e6:.2f} M parameters, licence {card.licence}"
+        )
+        click.echo(f"{'':24} {details}")
+    for name, summary in BASELINES.items():
+        click.echo(f"{name:24} {summary}")
+
+
+@main.command()
+@click.argument("recipe", metavar="RECIPE.toml")
+@click.option("--run", "run_folder", metavar="DIR", help="Run folder. Default: runs/RECIPE.")
+@click.option("--max-minutes", type=float, help="Stop after so long; run again to go on.")
+@click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE",
+              help="Change one setting of the recipe; may be repeated.")
+@click.option("--start-from", metavar="RUN", help="Begin with the weights of another run.")
+def train(
+    recipe: str,
+    run_folder: str | None,
+    max_minutes: float | None,
+    assignments: tuple[str, ...],
+    start_from: str | None,
+) -> None:
+    """Train a model by a recipe, or go on with a training."""
+    from fullband.train.config import read_recipe
+
+    config = read_recipe(recipe, assignments)
+    from fullband.train.loop import train as run_training
+
+    run = Path(run_folder) if run_folder else Path("runs") / Path(recipe).stem
+    console = _console()
+    with _bar(console) as bar:
+        task = bar.add_task("training", total=config.schedule.steps)
+
+        def report(step: int, steps: int, parts: dict[str, float]) -> None:
+            bar.update(task, completed=step, description=f"loss {parts['loss']:8.3f}")
+
+        progress = run_training(
+            config, run, max_minutes, report=report,
+            start_from=Path(start_from) if start_from else None,
+        )
+    console.print(
+        f"{progress.step} of {config.schedule.steps} steps in {progress.seconds / 60:.1f} minutes; "
+        f"best validation score {progress.best_score:.3f} at step {progress.best_step}; {run}",
+        markup=False,
+    )
+
+
+@main.command()
+@click.argument("run", metavar="RUN")
+@click.option("--name", required=True, help="What the model shall be called.")
+@click.option("--summary", default="", help="One line on what it does.")
+@click.option("--data", multiple=True, help="A corpus it was trained on, with licence; repeat.")
+@click.option("--licence", default="", help="Of the weights.")
+@click.option("--command", "made_by", default="", help="The command that trained it.")
+@click.option("-o", "--output", default=".", metavar="DIR", help="Folder for .onnx and .json.")
+def export(
+    run: str, name: str, summary: str, data: tuple[str, ...], licence: str, made_by: str,
+    output: str,
+) -> None:
+    """Turn a run's best weights into an ONNX graph with its card."""
+    from fullband.train.export import export_run
+
+    path = export_run(
+        Path(run), name, Path(output), summary=summary, data=data, licence=licence, command=made_by
+    )
+    click.echo(f"wrote {path} and its card")
+
+
+@main.command()
+@click.argument("model", metavar="MODEL")
+@click.argument("corpus", metavar="CORPUS")
+@click.option("--ratio", type=int, default=4, show_default=True, help="Wide rate over narrow rate.")
+@click.option("--rate", type=int, default=16_000, show_default=True, help="The wide rate, Hz.")
+@click.option("--method", default="chebyshev", show_default=True,
+              help="How the narrow audio is made; see fullband.degrade.")
+@click.option("--split", default="test", show_default=True)
+@click.option("--rows", "rows_path", metavar="FILE", help="Keep the rows per file, .csv or .json.")
+@click.option("--baselines/--no-baselines", default=True, show_default=True,
+              help="Also score ideal low-pass, sinc and spline.")
+@click.option("--limit", type=int, help="Only the first so many files.")
+def evaluate(
+    model: str, corpus: str, ratio: int, rate: int, method: str, split: str,
+    rows_path: str | None, baselines: bool, limit: int | None,
+) -> None:
+    """Score a model on a corpus, beside the baselines, raw and as `enhance` gives it."""
+    from fullband.evaluate.report import markdown_table, write_rows
+    from fullband.evaluate.suite import evaluate_model
+
+    console = _console()
+    with _bar(console) as bar:
+        task = bar.add_task("files", total=None)
+
+        def advance(label: str, done: int, total: int) -> None:
+            bar.update(task, description=label, completed=done, total=total)
+
+        rows = evaluate_model(
+            model, corpus, rate, rate // ratio, method, split, baselines, limit, advance
+        )
+    if rows_path is not None:
+        write_rows(rows, Path(rows_path))
+    click.echo(markdown_table(rows))
+
+
+def _print_summary(console: Console, summary: Summary) -> None:
+    heard = summary.analysis
+    what = summary.model if summary.added else f"{summary.model} (nothing to add)"
+    line = (
+        f"{summary.source} -> {summary.target}  {heard.sample_rate} -> {summary.target_rate} Hz  "
+        f"content to {heard.bandwidth_hz:.0f} Hz  {what}  "
+        f"{heard.frames / heard.sample_rate:.2f} s at {summary.times_real_time:.1f}x real time"
+    )
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if summary.limited:
+        console.print(
+            f"warning {summary.target}: {summary.limited} samples beyond full scale were limited "
+            f"(peak {_db(summary.peak)} dBFS); lower the input's level to avoid it",
+            style="yellow", markup=False, soft_wrap=True,
+        )
+
+
+def _console() -> Console:
+    """Everything for people goes to standard error: standard output may carry audio."""
+    from rich.console import Console
+
+    return Console(stderr=True, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _bar(console: Console, hidden: bool = False) -> Iterator[Progress]:
+    """A progress bar with time left, shown on a terminal only."""
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    off = hidden or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=off) as bar:
+        yield bar
+
+
+def _shortened(text: str, width: int = 40) -> str:
+    return text if len(text) <= width else f"...{text[-width + 3:]}"
+
+
+def _db(amplitude: float) -> str:
+    import math
+
+    return f"{20 * math.log10(amplitude):+.1f}" if amplitude > 0 else "-inf"
+
+
+def _extra_for(module: str) -> str | None:
+    """The extra that brings a module which is not installed."""
+    needs = {
+        "train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "onnx", "onnxscript"),
+        "evaluate": ("scipy",),
+    }
+    top = module.split(".")[0]
+    return next((extra for extra, modules in needs.items() if top in modules), None)
+
+
+if __name__ == "__main__":
+    main()

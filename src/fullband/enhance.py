@@ -1,0 +1,389 @@
+"""Narrow audio in, wide audio out: the one path that every front end calls.
+
+First the recording is heard once to find its level and where its content ends (`Analysis`). Then it
+goes through in blocks, along two ways that meet again (`EnhanceStage`):
+
+    source -- soxr ------------------------------------------------------------+--> wide
+       |                                                                       |
+       +-- to the model's entry rate, upsampled, model --+-- high-pass -- soxr +
+       +-- soxr to the model's rate -- subtracted -------+
+
+What is added is only what the model says beyond the input, above the frequency where the input's
+content ends; what is there passes through untouched.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fullband.audio.bandwidth import BandwidthMeter
+from fullband.audio.file import AudioReader, AudioWriter, container_of
+from fullband.audio.filters import Fir, crossover_width_hz, highpass_kernel
+from fullband.audio.level import LevelMeter, model_gain
+from fullband.audio.resample import Resampler
+from fullband.audio.samples import Audio, as_audio, check_sample_rate
+from fullband.engine import Model, Stage, choose_model, open_model
+from fullband.errors import AudioError, OutputError
+from fullband.models.spline import SplineInterpolator
+
+__all__ = ["Analysis", "EnhanceStage", "Enhancer", "Summary", "analyse", "enhance", "enhance_file", "load"]
+
+AUTO = "auto"
+_ARRAY_BLOCK = 1 << 18
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What is known of a recording once it has been heard.
+
+    Attributes:
+        bandwidth_hz: where its content ends.
+        level_db: its active level, relative to full scale.
+        peak: its highest absolute sample.
+    """
+
+    sample_rate: int
+    channels: int
+    frames: int
+    bandwidth_hz: float
+    level_db: float
+    peak: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was done to one file.
+
+    Attributes:
+        added: whether anything was added; False where the content is already as wide as the model.
+        seconds: the time it took.
+        limited: samples that were beyond full scale and had to be limited, because the output's
+            format cannot hold them.
+        peak: the highest absolute sample before that.
+    """
+
+    source: str
+    target: str
+    analysis: Analysis
+    target_rate: int
+    frames: int
+    model: str
+    added: bool
+    seconds: float
+    limited: int
+    peak: float
+
+    @property
+    def times_real_time(self) -> float:
+        duration_s = self.analysis.frames / self.analysis.sample_rate
+        return duration_s / max(self.seconds, 1e-9)
+
+
+def analyse(blocks: Iterable[Audio], sample_rate: int) -> Analysis:
+    """Listen to a recording that comes in `[C, T]` blocks."""
+    bandwidth, level = BandwidthMeter(sample_rate), LevelMeter(sample_rate)
+    frames, channels, peak = 0, 1, 0.0
+    for block in blocks:
+        bandwidth.push(block)
+        level.push(block)
+        channels = block.shape[0]
+        frames += block.shape[-1]
+        peak = max(peak, float(np.max(np.abs(block), initial=0.0)))
+    return Analysis(
+        sample_rate, channels, frames, bandwidth.bandwidth_hz(), level.level_db(), peak
+    )
+
+
+class EnhanceStage:
+    """The signal path for one recording: push its blocks, then flush.
+
+    Shape:
+        push: block `[C, T]` at the source's rate, result `[C, T']` at `target_rate`; together
+        exactly `round(T * target_rate / source_rate)` samples.
+    """
+
+    def __init__(self, model: Model, analysis: Analysis, target_rate: int) -> None:
+        source_rate, channels = analysis.sample_rate, analysis.channels
+        model_rate = model.sample_rate or target_rate
+        width_hz = crossover_width_hz(analysis.bandwidth_hz)
+        fits = analysis.bandwidth_hz + width_hz < model_rate / 2
+        self.added = fits and model.name != "sinc"
+        self._kept = Resampler(source_rate, target_rate, channels)
+        if not self.added:
+            return
+        entry_rate = model.entry_rate or source_rate
+        self._gain = np.float32(model_gain(analysis.level_db))
+        upsample = SplineInterpolator if model.upsampling == "spline" else Resampler
+        stages: list[Stage] = [
+            Resampler(source_rate, entry_rate, channels),
+            upsample(entry_rate, model_rate, channels),
+        ]
+        network = model.stage(channels)
+        if network is not None:
+            stages.append(network)
+        self._predicted = _Chain(stages)
+        self._base = Resampler(source_rate, model_rate, channels)
+        kernel = highpass_kernel(model_rate, analysis.bandwidth_hz, width_hz)
+        self._new_band = _Chain([Fir(kernel, channels), Resampler(model_rate, target_rate, channels)])
+        self._difference = _Pairs(channels)
+        self._sum = _Pairs(channels)
+
+    def push(self, block: Audio) -> Audio:
+        kept = self._kept.push(block)
+        if not self.added:
+            return kept
+        predicted = self._predicted.push(block * self._gain) / self._gain
+        base, predicted = self._difference.push(self._base.push(block), predicted)
+        kept, new_band = self._sum.push(kept, self._new_band.push(predicted - base))
+        return kept + new_band
+
+    def flush(self) -> Audio:
+        kept = self._kept.flush()
+        if not self.added:
+            return kept
+        # Where rounding left the ways a sample apart, the base and the kept band set the length.
+        predicted = self._predicted.flush() / self._gain
+        base, predicted = self._difference.flush(self._base.flush(), predicted)
+        new_band = self._new_band.push(predicted - base)
+        new_band = np.concatenate([new_band, self._new_band.flush()], axis=-1)
+        kept, new_band = self._sum.flush(kept, new_band)
+        return kept + new_band
+
+
+class Enhancer:
+    """A model held ready, for repeated use. Made by `fullband.load`.
+
+    Args:
+        model: a name, the path of an exported ONNX file, or `auto`: the released model made for
+            the bandwidth nearest to the recording's own.
+    """
+
+    def __init__(self, model: str = AUTO) -> None:
+        self.model = model
+        if model != AUTO:
+            open_model(model)  # say now that it does not exist, and have it loaded
+
+    def __call__(
+        self, audio: Any, sample_rate: int, rate: int | None = None
+    ) -> tuple[Audio, int]:
+        """Enhance audio in memory; see `fullband.enhance`."""
+        samples = as_audio(audio)
+        source_rate = check_sample_rate(sample_rate)
+        if not samples.shape[-1] or not samples.size:
+            raise AudioError("audio holds no samples")
+        channels = np.atleast_2d(samples)
+        size = max(1, _ARRAY_BLOCK // len(channels))
+        blocks = [channels[:, i : i + size] for i in range(0, channels.shape[-1], size)]
+        analysis = analyse(blocks, source_rate)
+        model, target_rate = self._plan(analysis, rate)
+        stage = EnhanceStage(model, analysis, target_rate)
+        wide = np.concatenate([*map(stage.push, blocks), stage.flush()], axis=-1)
+        return (wide[0] if samples.ndim == 1 else wide), target_rate
+
+    def file(
+        self,
+        source: str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        rate: int | None = None,
+        subtype: str | None = None,
+        force: bool = False,
+        progress: Callable[[float], None] | None = None,
+    ) -> Summary:
+        """Enhance a file in blocks; see `fullband.enhance_file`."""
+        begun = time.monotonic()
+        _refuse_same(source, target, force)
+        with AudioReader(source) as reader:
+            advance = _progress(progress, reader.info.frames)
+            analysis = analyse(advance(reader.blocks()), reader.info.sample_rate)
+            model, target_rate = self._plan(analysis, rate)
+            stage = EnhanceStage(model, analysis, target_rate)
+            subtype = subtype or _subtype_like(reader.info.subtype, os.fspath(target))
+            with AudioWriter(target, target_rate, analysis.channels, subtype, force) as writer:
+                for block in advance(reader.blocks()):
+                    writer.write(stage.push(block))
+                writer.write(stage.flush())
+        return Summary(
+            source=reader.name,
+            target=writer.name,
+            analysis=analysis,
+            target_rate=target_rate,
+            frames=writer.frames,
+            model=model.name,
+            added=stage.added,
+            seconds=time.monotonic() - begun,
+            limited=writer.limited,
+            peak=writer.peak,
+        )
+
+    def _plan(self, analysis: Analysis, rate: int | None) -> tuple[Model, int]:
+        name = choose_model(analysis.bandwidth_hz) if self.model == AUTO else self.model
+        model = open_model(name)
+        if rate is None:
+            rate = max(analysis.sample_rate, model.sample_rate or _BASELINE_RATE)
+        return model, check_sample_rate(rate)
+
+
+_BASELINE_RATE = 16_000
+
+
+def load(model: str = AUTO) -> Enhancer:
+    """A model held ready, for repeated use: `fullband.load("sinc")(audio, sample_rate=8000)`.
+
+    Args:
+        model: a name that `fullband models` lists, the path of an exported ONNX file, or `auto`.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    return Enhancer(model)
+
+
+def enhance(
+    audio: Any, sample_rate: int, rate: int | None = None, model: str = AUTO
+) -> tuple[Audio, int]:
+    """Give audio the treble it lacks.
+
+    Below the frequency where its content ends the result equals the input, resampled; the level,
+    the channels and the duration stay.
+
+    Args:
+        sample_rate: of the input, 2,000 to 768,000 Hz.
+        rate: of the result; None takes the model's, or the input's where that is higher.
+        model: a name that `fullband models` lists, the path of an exported ONNX file, or `auto`.
+
+    Shape:
+        audio `[T]` or `[C, T]`, floats at full scale 1.0 or integers; result float32 of the same
+        number of axes, with `round(T * rate / sample_rate)` samples, and the rate beside it. It may
+        exceed 1.0, as any resampled audio may.
+
+    Raises:
+        AudioError: the input is not audio, or a rate is outside the limits.
+        ModelError: there is no such model.
+    """
+    return Enhancer(model)(audio, sample_rate, rate)
+
+
+def enhance_file(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    rate: int | None = None,
+    model: str = AUTO,
+    subtype: str | None = None,
+    force: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> Summary:
+    """Enhance a file of any length in bounded memory. The target appears whole or not at all.
+
+    Args:
+        source: a file, or `-` for standard input.
+        target: a file whose ending says the format, or `-` for WAV on standard output.
+        rate, model: see `enhance`.
+        subtype: libsndfile's sample format for the target; None keeps the source's bit depth.
+        force: replace a target that exists.
+        progress: called with the fraction done, 0 to 1.
+
+    Raises:
+        MissingFileError, AudioFileError: the source cannot be read.
+        OutputError: the target cannot be written, exists, or is the source itself.
+        AudioError, ModelError: see `enhance`.
+    """
+    return Enhancer(model).file(source, target, rate, subtype, force, progress)
+
+
+class _Chain:
+    """Stages one after the other."""
+
+    def __init__(self, stages: list[Stage]) -> None:
+        self._stages = stages
+
+    def push(self, block: Audio) -> Audio:
+        for stage in self._stages:
+            block = stage.push(block)
+        return block
+
+    def flush(self) -> Audio:
+        result = self._stages[0].flush()
+        for stage in self._stages[1:]:
+            result = np.concatenate([stage.push(result), stage.flush()], axis=-1)
+        return result
+
+
+class _Pairs:
+    """Two streams that arrive unevenly, given out in step."""
+
+    def __init__(self, channels: int) -> None:
+        self._held = [np.zeros((channels, 0), np.float32), np.zeros((channels, 0), np.float32)]
+
+    def push(self, first: Audio, second: Audio) -> tuple[Audio, Audio]:
+        self._held = [
+            np.concatenate([held, block], axis=-1)
+            for held, block in zip(self._held, (first, second), strict=True)
+        ]
+        ready = min(held.shape[-1] for held in self._held)
+        given = (self._held[0][:, :ready], self._held[1][:, :ready])
+        self._held = [held[:, ready:] for held in self._held]
+        return given
+
+    def flush(self, first: Audio, second: Audio) -> tuple[Audio, Audio]:
+        """The rest of both, the second cut or padded to the first."""
+        first = np.concatenate([self._held[0], first], axis=-1)
+        second = np.concatenate([self._held[1], second], axis=-1)[:, : first.shape[-1]]
+        missing = first.shape[-1] - second.shape[-1]
+        return first, np.pad(second, ((0, 0), (0, missing)))
+
+
+def _progress(
+    report: Callable[[float], None] | None, frames: int
+) -> Callable[[Iterable[Audio]], Iterator[Audio]]:
+    """Wraps the two passes over a file's blocks; listening counts for a tenth of the work."""
+    passes = iter(((0.0, 0.1), (0.1, 1.0)))
+
+    def advance(blocks: Iterable[Audio]) -> Iterator[Audio]:
+        start, end = next(passes)
+        done = 0
+        for block in blocks:
+            yield block
+            done += block.shape[-1]
+            if report is not None:
+                report(start + (end - start) * min(1.0, done / max(1, frames)))
+
+    return advance
+
+
+def _refuse_same(
+    source: str | os.PathLike[str], target: str | os.PathLike[str], force: bool
+) -> None:
+    """Find out before any work that the target cannot be written."""
+    if os.fspath(target) == "-":
+        return
+    container_of(os.fspath(target))
+    path = Path(target)
+    if not path.exists():
+        return
+    if os.fspath(source) != "-" and Path(source).exists() and path.samefile(source):
+        raise OutputError(f"{path}: is the input itself; choose another output")
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; give a file name")
+    if not force:
+        raise OutputError(f"{path}: exists already; use --force to replace it")
+
+
+def _subtype_like(subtype: str, target: str) -> str | None:
+    """The sample format that keeps the source's bit depth in the target's container.
+
+    8-bit and telephone formats become 16-bit: their own noise would cover what is added.
+    """
+    container = container_of(target)
+    deep = {"PCM_24": "PCM_24", "PCM_32": "PCM_32", "FLOAT": "FLOAT", "DOUBLE": "FLOAT"}
+    if container in ("OGG", "MP3"):
+        return None
+    if container == "FLAC":
+        return "PCM_24" if subtype in deep else "PCM_16"
+    return deep.get(subtype, "PCM_16")

@@ -1,0 +1,51 @@
+"""Every error that fullband raises on purpose.
+
+Each message is one line in the user's words: what is wrong, with which file, and what to do.
+`FullbandError` catches them all; each leaf also inherits the built-in exception that a caller
+would expect, so `except ValueError` and `except FileNotFoundError` work as usual.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AudioError",
+    "AudioFileError",
+    "DependencyError",
+    "FullbandError",
+    "MissingFileError",
+    "ModelError",
+    "OutputError",
+    "SettingsError",
+]
+
+
+class FullbandError(Exception):
+    """The root of every error raised by fullband."""
+
+
+class AudioError(FullbandError, ValueError):
+    """An array of samples that cannot be used: wrong shape, NaN or infinite values, absurd rate."""
+
+
+class AudioFileError(FullbandError, ValueError):
+    """A file that cannot be read as audio: not audio, empty, damaged or of an absurd rate."""
+
+
+class MissingFileError(FullbandError, FileNotFoundError):
+    """A file or folder that is not there, or a folder without any audio in it."""
+
+
+class OutputError(FullbandError, OSError):
+    """A result that cannot be written: it exists already, the folder is read-only, the disk is full."""
+
+
+class ModelError(FullbandError, ValueError):
+    """A model that does not exist, or whose file does not hold what its card says."""
+
+
+class SettingsError(FullbandError, ValueError):
+    """A recipe with an unknown key, a value of the wrong type or one out of range."""
+
+
+class DependencyError(FullbandError, ImportError):
+    """A command that needs an extra which is not installed; the message gives the pip command."""

@@ -1,0 +1,108 @@
+"""Rows to files and tables."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fullband.errors import OutputError
+
+__all__ = ["bootstrap_interval", "markdown_table", "read_rows", "write_rows"]
+
+_COLUMNS = {
+    "snr_db": ("SNR dB", 2),
+    "segmental_snr_db": ("segmental SNR dB", 2),
+    "si_sdr_db": ("SI-SDR dB", 2),
+    "lsd_2017": ("lsd_2017", 2),
+    "lsd": ("lsd", 2),
+    "lsd_low": ("lsd below", 2),
+    "lsd_high": ("lsd above", 2),
+}
+"""Metric to heading and decimals; the order of the table's columns."""
+
+
+def bootstrap_interval(
+    values: list[float], confidence: float = 0.95, draws: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """The percentile bootstrap interval of the mean (Efron 1979).
+
+    Files are drawn with replacement, `draws` times; the interval holds the middle `confidence` of
+    the means. Seeded, so the same values give the same interval.
+    """
+    array = np.asarray(values, np.float64)
+    generator = np.random.default_rng(seed)
+    picks = generator.integers(0, len(array), (draws, len(array)))
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(array[picks].mean(axis=1), [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def markdown_table(rows: list[dict[str, Any]]) -> str:
+    """One line per system: the mean over files of every metric, with its 95 % interval.
+
+    The interval is given as the larger of its two distances from the mean.
+    """
+    metrics = [name for name in _COLUMNS if name in rows[0]]
+    systems = list(dict.fromkeys(row["system"] for row in rows))
+    heading = ["system", "files", *(_COLUMNS[name][0] for name in metrics)]
+    lines = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
+    for system in systems:
+        own = [row for row in rows if row["system"] == system]
+        cells = [system, str(len(own))]
+        for name in metrics:
+            values = [float(row[name]) for row in own if not np.isnan(float(row[name]))]
+            cells.append(_cell(values, _COLUMNS[name][1]))
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
+    """Keep rows as CSV or JSON, by the file's ending.
+
+    Raises:
+        OutputError: the ending is neither, or the file cannot be written.
+    """
+    if path.suffix not in (".csv", ".json"):
+        raise OutputError(f"{path}: rows are written as .csv or .json")
+    rounded = [
+        {k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()} for row in rows
+    ]
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("w", newline="", encoding="utf-8") as out:
+            if path.suffix == ".json":
+                json.dump(rounded, out, indent=1)
+            else:
+                writer = csv.DictWriter(out, list(rounded[0]))
+                writer.writeheader()
+                writer.writerows(rounded)
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows that `write_rows` kept; numbers are numbers again."""
+    if path.suffix == ".json":
+        rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        return rows
+    with path.open(newline="", encoding="utf-8") as lines:
+        return [
+            {k: float(v) if k in _COLUMNS or k == "seconds" else v for k, v in row.items()}
+            for row in csv.DictReader(lines)
+        ]
+
+
+def _cell(values: list[float], decimals: int) -> str:
+    if not values:
+        return "-"
+    mean = float(np.mean(values))
+    low, high = bootstrap_interval(values)
+    return f"{mean:.{decimals}f} ± {max(mean - low, high - mean):.{decimals}f}"

@@ -1,0 +1,177 @@
+"""Which systems are scored side by side: references, baselines, and a model raw and enhanced."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import subprocess
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fullband.audio.resample import resample
+from fullband.audio.samples import Audio
+from fullband.corpora.dataset import Decoded, decode
+from fullband.corpora.manifest import read_corpus
+from fullband.degrade import Degradation, ideal_lowpass
+from fullband.engine import OnnxModel, open_model
+from fullband.enhance import load
+from fullband.evaluate.run import System, evaluate_recordings, fit_length, raw_system
+from fullband.models.spline import interpolate
+from fullband.version import __version__
+
+__all__ = ["evaluate_model"]
+
+
+def evaluate_model(
+    model: str,
+    corpus: str,
+    sample_rate: int,
+    narrow_rate: int,
+    method: str = "chebyshev",
+    split: str = "test",
+    baselines: bool = True,
+    limit: int | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    cache: Path | None = None,
+) -> list[dict[str, Any]]:
+    """Score a model on a split of a corpus.
+
+    Args:
+        model: a released model's name, the path of an exported one, `sinc`, `spline` or `auto`.
+        sample_rate, narrow_rate: of the wide and the narrow audio, Hz.
+        method: how the narrow audio is made, see `fullband.degrade`.
+        baselines: also score the ideal low-pass (the reference cut at the narrow Nyquist: what a
+            perfect kept band alone scores), sinc and spline.
+        limit: only the first so many files.
+        progress: called with the system's name, the files done and the files in all.
+
+    Returns:
+        A row per system and file: `system`, `file`, `corpus`, `split`, the degradation, the model's
+        sha256, version, commit, machine and date, and every metric.
+
+    Raises:
+        MissingFileError, AudioFileError: the corpus is not there or cannot be read.
+        ModelError: there is no such model.
+        SettingsError: the degradation is unknown or does not fit the rates.
+    """
+    decoded = _first(decode(read_corpus(corpus), split, sample_rate, cache), limit)
+    degradation = Degradation(method, sample_rate, narrow_rate)
+    systems, digest = _systems(model, sample_rate, baselines)
+    origin = {
+        "corpus": Path(corpus).resolve().name,
+        "split": split,
+        "method": method,
+        "sample_rate": sample_rate,
+        "narrow_rate": narrow_rate,
+        "model_sha256": digest,
+        **_provenance(),
+    }
+    rows = []
+    for name, system in systems.items():
+        if name == "ideal-lowpass":
+            scored = _evaluate_reference(decoded, degradation)
+        else:
+            scored = evaluate_recordings(system, decoded, degradation, _counted(name, progress))
+        rows += [{"system": name, **origin, **row} for row in scored]
+    return rows
+
+
+def _systems(model: str, sample_rate: int, baselines: bool) -> tuple[dict[str, System], str]:
+    """What is scored, in the table's order, and the digest of the model's weights."""
+    systems: dict[str, System] = {}
+    if baselines:
+        systems["ideal-lowpass"] = _unused
+        systems["sinc"] = _resampled
+        systems["spline"] = _splined
+    opened = open_model(model) if model != "auto" else None
+    digest = ""
+    if isinstance(opened, OnnxModel):
+        digest = opened.card.sha256
+        if opened.sample_rate == sample_rate:
+            systems[f"{opened.name} (raw)"] = raw_system(opened.run, opened.card)
+    name = opened.name if opened is not None else "auto"
+    if name not in systems:
+        systems[name] = _enhanced(model)
+    return systems, digest
+
+
+def _enhanced(model: str) -> System:
+    """What `fullband.enhance` gives."""
+    enhancer = load(model)
+
+    def system(narrow: Audio, degradation: Degradation, length: int) -> Audio:
+        wide, _ = enhancer(narrow, degradation.narrow_rate, degradation.sample_rate)
+        return fit_length(wide, length)
+
+    return system
+
+
+def _resampled(narrow: Audio, degradation: Degradation, length: int) -> Audio:
+    wide = resample(narrow, degradation.narrow_rate, degradation.sample_rate)
+    return fit_length(wide, length)
+
+
+def _splined(narrow: Audio, degradation: Degradation, length: int) -> Audio:
+    wide = interpolate(narrow, degradation.narrow_rate, degradation.sample_rate)
+    return fit_length(wide, length)
+
+
+def _unused(narrow: Audio, degradation: Degradation, length: int) -> Audio:
+    raise AssertionError("the ideal low-pass is made from the wide audio")
+
+
+def _evaluate_reference(decoded: Decoded, degradation: Degradation) -> list[dict[str, Any]]:
+    """The rows of the ideal low-pass, which sees the wide audio itself."""
+    recordings = iter(range(len(decoded)))
+
+    def system(narrow: Audio, degradation: Degradation, length: int) -> Audio:
+        wide = decoded.recording(next(recordings))
+        return ideal_lowpass(wide, degradation.sample_rate, degradation.cutoff_hz)
+
+    return evaluate_recordings(system, decoded, degradation)
+
+
+def _first(decoded: Decoded, limit: int | None) -> Decoded:
+    if limit is None or limit >= len(decoded):
+        return decoded
+    return Decoded(
+        samples=np.asarray(decoded.samples[: decoded.starts[limit]]),
+        starts=decoded.starts[: limit + 1],
+        levels_db=decoded.levels_db[:limit],
+        names=decoded.names[:limit],
+        sample_rate=decoded.sample_rate,
+    )
+
+
+def _counted(
+    name: str, progress: Callable[[str, int, int], None] | None
+) -> Callable[[Iterable[int]], Iterable[int]]:
+    def wrap(indices: Iterable[int]) -> Iterable[int]:
+        indices = list(indices)
+        for done, index in enumerate(indices):
+            if progress is not None:
+                progress(name, done, len(indices))
+            yield index
+
+    return wrap
+
+
+def _provenance() -> dict[str, str]:
+    """What a figure must be stored with: version, commit, machine, day."""
+    folder = Path(__file__).parent
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty"],
+            cwd=folder, capture_output=True, text=True, check=True, timeout=10,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        commit = ""
+    return {
+        "version": __version__,
+        "commit": commit,
+        "machine": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "date": datetime.date.today().isoformat(),
+    }

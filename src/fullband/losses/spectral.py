@@ -1,0 +1,57 @@
+"""Losses on the waveform and on the log spectrum. Every one takes `[B, T]` twice and gives a scalar."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["log_spectral_distance", "multi_resolution_log_spectral_distance", "relative_error_db", "rmse"]
+
+
+def rmse(predicted: Tensor, wide: Tensor) -> Tensor:
+    """Mean over the batch of sqrt(mean squared error + 1e-6): the loss of Kuleshov et al. (2017)."""
+    return torch.sqrt((predicted - wide).square().mean(dim=-1) + 1e-6).mean()
+
+
+def relative_error_db(predicted: Tensor, wide: Tensor) -> Tensor:
+    """The negative SNR of the whole batch in dB.
+
+    Its gradient is that of the squared error divided by the error itself, so that its weight
+    against other losses means the same early and late: a loss of 1 dB of SNR costs 1.
+    """
+    error = (predicted - wide).square().sum()
+    return 10 * torch.log10((error + 1e-8) / (wide.square().sum() + 1e-8))
+
+
+def log_spectral_distance(
+    predicted: Tensor, wide: Tensor, frame: int = 2048, hop: int = 512, over: str = "time"
+) -> Tensor:
+    """The differentiable twin of the `lsd_2017` metric, in nepers of power.
+
+    Args:
+        over: `time` takes the root of the mean over time and then the mean over frequency, as
+            `lsd_2017` does; `frequency` the other way round, as `lsd` does.
+    """
+    window = torch.hann_window(frame, device=predicted.device)
+    logs = []
+    for audio in (predicted, wide):
+        spectrum = torch.stft(
+            audio.float(), frame, hop, window=window, center=False, return_complex=True
+        )
+        power = torch.view_as_real(spectrum).square().sum(dim=-1)
+        logs.append(torch.log(power + 1e-8))
+    squared = (logs[0] - logs[1]).square()  # [B, F, frames]
+    inner = squared.mean(dim=-1 if over == "time" else -2)
+    return torch.sqrt(inner + 1e-8).mean()
+
+
+def multi_resolution_log_spectral_distance(predicted: Tensor, wide: Tensor) -> Tensor:
+    """Mean of `log_spectral_distance` over frames of 2048, 512 and 128, each at a quarter's hop.
+
+    The short frames hold the new band's level to its place in time, which the long one leaves free.
+    """
+    frames = (2048, 512, 128)
+    total = torch.zeros((), device=predicted.device)
+    for frame in frames:
+        total = total + log_spectral_distance(predicted, wide, frame, frame // 4)
+    return total / len(frames)

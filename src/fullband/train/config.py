@@ -1,0 +1,144 @@
+"""What a training recipe may say, and every default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from fullband.errors import SettingsError
+from fullband.settings import build, override, read_toml
+
+__all__ = [
+    "DataConfig",
+    "DegradeConfig",
+    "LossConfig",
+    "OptimiserConfig",
+    "RunConfig",
+    "ScheduleConfig",
+    "TrainConfig",
+    "read_recipe",
+]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the audio comes from and how it is cut.
+
+    Attributes:
+        corpus: folder of the corpus; a relative path is meant from the working folder. `synthetic`
+            makes tones and noise instead, for tests.
+        patch_samples: length of a training patch at the model's rate.
+        gain_db: recordings are brought to the reference level, give or take this much.
+        speed: playback speed is varied by up to this fraction, which moves pitch and formants.
+    """
+
+    corpus: str
+    train_split: str = "train"
+    valid_split: str = "valid"
+    patch_samples: int = 8192
+    batch_size: int = 16
+    gain_db: float = 3.0
+    speed: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.patch_samples < 1 or self.batch_size < 1 or not 0 <= self.speed < 0.5:
+            raise SettingsError("data needs patch_samples, batch_size >= 1 and speed in [0, 0.5)")
+
+
+@dataclass(frozen=True)
+class DegradeConfig:
+    """How wide audio becomes narrow; one method and one ratio are drawn per batch.
+
+    Attributes:
+        ratios: empty means the model's own.
+    """
+
+    methods: tuple[str, ...] = ("chebyshev",)
+    ratios: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """The weight of each loss; see `fullband.losses.spectral`."""
+
+    rmse: float = 1.0
+    relative_error_db: float = 0.0
+    lsd_2017: float = 0.0
+    multi_resolution_lsd: float = 0.0
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """Adam or AdamW.
+
+    Attributes:
+        clip_norm: gradients longer than this are shortened to it; 0 leaves them alone.
+    """
+
+    name: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = 3e-4
+    beta1: float = 0.9
+    beta2: float = 0.999
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """Linear warm-up, then a half cosine from the full learning rate to a fraction of it."""
+
+    steps: int = 10_000
+    warmup_steps: int = 100
+    final_fraction: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.warmup_steps < 0:
+            raise SettingsError("schedule needs steps >= 1 and warmup_steps >= 0")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How the training is run.
+
+    Attributes:
+        ema_decay: of the moving average of the weights, which is what is validated and released.
+        validate_every, checkpoint_every: in steps.
+        select: validation metrics and their weights; the checkpoint with the highest weighted sum
+            is kept as the best.
+        precision: `auto` is bf16 where the hardware has it, else float32.
+        accelerator, devices, strategy: as Lightning Fabric takes them.
+    """
+
+    seed: int = 0
+    ema_decay: float = 0.999
+    validate_every: int = 500
+    checkpoint_every: int = 500
+    select: dict[str, float] = field(default_factory=lambda: {"snr_db": 1.0})
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    accelerator: str = "auto"
+    devices: int = 1
+    strategy: str = "auto"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole recipe. `model` holds an architecture's `name` and its options."""
+
+    model: dict[str, Any]
+    data: DataConfig
+    degrade: DegradeConfig = DegradeConfig()
+    loss: LossConfig = LossConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    run: RunConfig = field(default_factory=RunConfig)
+
+
+def read_recipe(path: str | Path, assignments: tuple[str, ...] = ()) -> TrainConfig:
+    """Read a recipe and apply `section.key=value` assignments to it.
+
+    Raises:
+        MissingFileError: there is no such file.
+        SettingsError: it says something that a recipe may not say.
+    """
+    return build(TrainConfig, override(read_toml(Path(path)), assignments), str(path))

@@ -1,0 +1,137 @@
+"""A run's best weights to an ONNX graph from audio to audio, with its card beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from fullband.card import Card, write_card
+from fullband.engine import OnnxModel
+from fullband.errors import ModelError
+from fullband.train.checkpoint import load_average
+
+__all__ = ["TOLERANCE", "export_model", "export_run"]
+
+TOLERANCE = 1e-4
+"""The most that the ONNX graph's output may differ from the torch model's, at full scale 1."""
+
+_OPSET = 18
+
+
+def export_run(
+    run: Path,
+    name: str,
+    folder: Path,
+    summary: str = "",
+    data: Sequence[str] = (),
+    licence: str = "",
+    command: str = "",
+) -> Path:
+    """Write `NAME.onnx` and `NAME.json` from the best checkpoint of a run.
+
+    Args:
+        summary, data, licence, command: go on the card, see `fullband.card.Card`.
+
+    Returns:
+        The path of the ONNX file.
+
+    Raises:
+        MissingFileError: the run has no checkpoint.
+        ModelError: the graph does not compute what the torch model does.
+    """
+    model, settings, progress = load_average(run)
+    training: dict[str, Any] = {
+        "steps": progress.best_step,
+        "minutes": round(progress.seconds / 60, 1),
+    }
+    recipe = run / "config.json"
+    if recipe.is_file():
+        training["recipe"] = json.loads(recipe.read_text(encoding="utf-8"))
+        training["recipe"]["data"]["corpus"] = Path(training["recipe"]["data"]["corpus"]).name
+    return export_model(
+        model, settings, name, folder, summary, data, licence, command, training
+    )
+
+
+def export_model(
+    model: nn.Module,
+    settings: dict[str, Any],
+    name: str,
+    folder: Path,
+    summary: str = "",
+    data: Sequence[str] = (),
+    licence: str = "",
+    command: str = "",
+    training: dict[str, Any] | None = None,
+) -> Path:
+    """Write a torch model as `NAME.onnx` with its card, and check that both compute the same.
+
+    Raises:
+        ModelError: they differ by more than `TOLERANCE`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.onnx"
+    model = model.eval()
+    example = torch.zeros(2, 40 * model.config.stride + 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            model,
+            (example,),
+            input_names=["audio"],
+            output_names=["wide"],
+            dynamic_shapes={"audio": {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}},
+            opset_version=_OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    program.save(str(path), external_data=False)
+    config = model.config
+    card = Card(
+        name=name,
+        summary=summary or f"{settings['name']} from {run_description(config)}",
+        architecture=settings,
+        sample_rate=config.sample_rate,
+        entry_rate=config.sample_rate // config.ratio,
+        upsampling=config.upsampling,
+        stride=config.stride,
+        context=config.context,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        data=tuple(data),
+        licence=licence,
+        command=command,
+        training=training or {},
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+    write_card(card, path.with_suffix(".json"))
+    _compare(model, OnnxModel(card, path))
+    return path
+
+
+def run_description(config: Any) -> str:
+    """`4 to 16 kHz` for a model of ratio 4 at 16 kHz."""
+    return f"{config.sample_rate / config.ratio / 1000:g} to {config.sample_rate / 1000:g} kHz"
+
+
+def _compare(model: nn.Module, exported: OnnxModel) -> None:
+    """Both on noise of lengths that are and are not multiples of the stride."""
+    generator = np.random.default_rng(0)
+    for batch, length in ((1, 1), (2, 1000), (1, 8192), (3, 20_001)):
+        audio = 0.1 * generator.standard_normal((batch, length)).astype(np.float32)
+        with torch.inference_mode():
+            expected = model(torch.from_numpy(audio)).numpy()
+        difference = float(np.max(np.abs(exported.run(audio) - expected)))
+        if difference > TOLERANCE:
+            raise ModelError(
+                f"{exported.name}: the exported graph differs from the model by {difference:.2g} "
+                f"on audio of shape {audio.shape}"
+            )

@@ -1,0 +1,207 @@
+"""The training loop, top to bottom.
+
+    fullband train recipes/audiounet-single-4x.toml --max-minutes 60
+
+Run it again to go on from the last checkpoint; `--set section.key=value` changes a recipe. A run
+folder holds `config.json` (the resolved recipe), `last/` and `best/` (checkpoints), `log.jsonl`
+and `tensorboard/`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import lightning_fabric
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fullband.audio.samples import Audio
+from fullband.corpora.dataset import Decoded, PairDataset, decode
+from fullband.corpora.manifest import read_corpus
+from fullband.corpora.synthetic import synthetic_corpus
+from fullband.degrade import Degradation
+from fullband.errors import SettingsError
+from fullband.evaluate.run import evaluate_recordings, mean_scores, raw_system
+from fullband.models.registry import build_model
+from fullband.settings import to_dict
+from fullband.train.checkpoint import Progress, load_average, load_checkpoint, save_checkpoint
+from fullband.train.config import TrainConfig
+from fullband.train.log import TrainLog
+from fullband.train.step import compute_loss, learning_rate, make_optimiser, update_average
+
+__all__ = ["train"]
+
+
+def train(
+    config: TrainConfig,
+    run: Path,
+    max_minutes: float | None = None,
+    cache: Path | None = None,
+    report: Callable[[int, int, dict[str, float]], None] | None = None,
+    start_from: Path | None = None,
+) -> Progress:
+    """Train until the recipe's last step, or for so many minutes; go on where the run stopped.
+
+    Args:
+        run: the run folder, made if it is not there.
+        max_minutes: stop (with a checkpoint) once this much time has passed in this sitting.
+        cache: where decoded corpora are kept, see `fullband.corpora.dataset.default_cache`.
+        report: called after every step with the step, the steps in all and the loss parts.
+        start_from: another run, whose best averaged weights this one begins with.
+
+    Raises:
+        SettingsError: the run folder belongs to another recipe.
+        MissingFileError, AudioFileError: the corpus is not there or cannot be read.
+    """
+    begun = time.monotonic()
+    run.mkdir(parents=True, exist_ok=True)
+    _remember(config, run)
+
+    fabric = lightning_fabric.Fabric(
+        accelerator=config.run.accelerator,
+        devices=config.run.devices,
+        strategy=config.run.strategy,
+        precision=_precision(config),  # type: ignore[arg-type]
+    )
+    fabric.launch()
+    fabric.seed_everything(config.run.seed, verbose=False)
+
+    bare = build_model(config.model)
+    if start_from is not None:
+        bare.load_state_dict(load_average(start_from)[0].state_dict())
+    average = {name: value.detach().clone() for name, value in bare.state_dict().items()}
+    optimiser = make_optimiser(config.optimiser, bare)
+    progress = Progress()
+    if (run / "last").exists() or (run / "last.old").exists():
+        progress = load_checkpoint(run / "last", bare, average, optimiser)
+    model, optimiser = fabric.setup(bare, optimiser)
+    average = {name: value.to(fabric.device) for name, value in average.items()}
+
+    sample_rate = bare.config.sample_rate
+    training, validation = _corpus(config, sample_rate, cache)
+    ratios = config.degrade.ratios or (bare.config.ratio,)
+    methods = config.degrade.methods
+    pairs = PairDataset(training, config.data, methods, ratios, config.run.seed)
+    judged = Degradation(methods[0], sample_rate, sample_rate // ratios[0])
+
+    with TrainLog(run) as log:
+        earlier = progress.seconds
+        while progress.step < config.schedule.steps:
+            step = progress.step
+            torch.manual_seed(config.run.seed * 1_000_003 + step)  # dropout, the same on resuming
+            rate = learning_rate(config.optimiser.learning_rate, config.schedule, step)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+
+            # A batch of its own for every process.
+            batch = pairs.batch(step * fabric.world_size + fabric.global_rank)
+            narrow, wide = (torch.from_numpy(part).to(fabric.device) for part in batch)
+            model.train()
+            loss, parts = compute_loss(config.loss, model(narrow), wide)
+            optimiser.zero_grad()
+            fabric.backward(loss)
+            if config.optimiser.clip_norm:
+                norm = fabric.clip_gradients(model, optimiser, max_norm=config.optimiser.clip_norm)
+                parts["gradient_norm"] = float(norm) if norm is not None else 0.0
+            optimiser.step()
+            update_average(average, bare, config.run.ema_decay, step)
+
+            progress.step = step + 1
+            progress.seconds = earlier + time.monotonic() - begun
+            finished = progress.step == config.schedule.steps
+            out_of_time = max_minutes is not None and time.monotonic() - begun > 60 * max_minutes
+            if report is not None:
+                report(progress.step, config.schedule.steps, parts)
+            if progress.step % 50 == 0 or finished:
+                log.write("train", progress.step, {**parts, "learning_rate": rate})
+            if progress.step % config.run.validate_every == 0 or finished:
+                scores = _validate(config, bare, average, validation, judged)
+                log.write("valid", progress.step, {**scores, "seconds": progress.seconds})
+                score = _weighted(scores, config.run.select)
+                if score > progress.best_score:
+                    progress = replace(progress, best_score=score, best_step=progress.step)
+                    if fabric.is_global_zero:
+                        save_checkpoint(
+                            run / "best", config.model, bare, average, optimiser, progress
+                        )
+            checkpoint_due = progress.step % config.run.checkpoint_every == 0
+            if fabric.is_global_zero and (checkpoint_due or finished or out_of_time):
+                save_checkpoint(run / "last", config.model, bare, average, optimiser, progress)
+            if out_of_time:
+                break
+    return progress
+
+
+def _validate(
+    config: TrainConfig,
+    model: nn.Module,
+    average: dict[str, Tensor],
+    validation: Decoded,
+    degradation: Degradation,
+) -> dict[str, float]:
+    """Mean scores of the averaged weights on the validation split, raw as the paper's."""
+    weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    model.load_state_dict(average)
+    model.eval()
+
+    @torch.inference_mode()
+    def run_model(audio: Audio) -> Audio:
+        device = next(model.parameters()).device
+        predicted: np.ndarray = model(torch.from_numpy(audio).to(device)).float().cpu().numpy()
+        return predicted
+
+    system = raw_system(run_model, model.config)
+    rows = evaluate_recordings(system, validation, degradation)
+    model.load_state_dict(weights)
+    return mean_scores(rows)
+
+
+def _weighted(scores: dict[str, float], weights: dict[str, float]) -> float:
+    unknown = set(weights) - set(scores)
+    if unknown:
+        raise SettingsError(f"run.select: no metric '{sorted(unknown)[0]}'")
+    return sum(weight * scores[name] for name, weight in weights.items())
+
+
+def _corpus(config: TrainConfig, sample_rate: int, cache: Path | None) -> tuple[Decoded, Decoded]:
+    if config.data.corpus == "synthetic":
+        return synthetic_corpus(sample_rate, seed=1), synthetic_corpus(sample_rate, seed=2, count=2)
+    corpus = read_corpus(config.data.corpus)
+    return (
+        decode(corpus, config.data.train_split, sample_rate, cache),
+        decode(corpus, config.data.valid_split, sample_rate, cache),
+    )
+
+
+def _remember(config: TrainConfig, run: Path) -> None:
+    """Keep the resolved recipe in the run folder, and refuse to go on with a different one."""
+    path = run / "config.json"
+    resolved = to_dict(config)
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = [
+            f"{section}.{key}"
+            for section, values in resolved.items()
+            for key, value in values.items()
+            if before.get(section, {}).get(key) != value
+        ]
+        if changed:
+            raise SettingsError(
+                f"{run}: was begun with another {', '.join(changed)}; "
+                "give the old recipe or another --run folder"
+            )
+    path.write_text(json.dumps(resolved, indent=2) + "\n", encoding="utf-8")
+
+
+def _precision(config: TrainConfig) -> str:
+    if config.run.precision != "auto":
+        return config.run.precision
+    if torch.cuda.is_available() and config.run.accelerator in ("auto", "gpu", "cuda"):
+        return "bf16-mixed"
+    # On a CPU without bf16 units the same thing is emulated, a hundred times slower.
+    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"

@@ -6,20 +6,21 @@ Heavy imports stand inside the commands, so that `fullband --help` is instant.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fullband.errors import DependencyError, FullbandError
+from fullband.errors import FullbandError
 from fullband.version import __version__
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
     from fullband.enhance import Summary
 
@@ -51,14 +52,26 @@ def main() -> None:
 
 @main.command()
 @click.argument("sources", nargs=-1, required=True, metavar="IN...")
-@click.option("-o", "--output", metavar="OUT", help="File, folder or - (WAV on standard output). "
-              "Default: NAME-wide beside the input.")
-@click.option("--rate", type=int, metavar="HZ", help="Sample rate of the result. "
-              "Default: the model's, or the input's where that is higher.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    help="File, folder or - (WAV on standard output). Default: NAME-wide beside the input.",
+)
+@click.option(
+    "--rate",
+    type=int,
+    metavar="HZ",
+    help="Sample rate of the result. Default: the model's, or the input's where that is higher.",
+)
 @click.option("--model", default="auto", show_default=True, help="See `fullband models`.")
 @click.option("--force", is_flag=True, help="Replace results that exist.")
-@click.option("--picture", type=click.Path(), metavar="PNG",
-              help="Draw the spectrograms before and after (one input file).")
+@click.option(
+    "--picture",
+    type=click.Path(),
+    metavar="PNG",
+    help="Draw the spectrograms before and after (one input file).",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 def enhance(
     sources: tuple[str, ...],
@@ -86,8 +99,11 @@ def enhance(
             task = bar.add_task(_shortened(label), total=1.0)
             try:
                 summary = enhancer.file(
-                    job.source, job.target, rate, force=force,
-                    progress=lambda fraction, task=task: bar.update(task, completed=fraction),
+                    job.source,
+                    job.target,
+                    rate,
+                    force=force,
+                    progress=functools.partial(_advance, bar, task),
                 )
             except FullbandError as error:
                 problems.append(str(error))
@@ -113,8 +129,12 @@ def enhance(
 
 @main.command()
 @click.argument("path", metavar="FILE")
-@click.option("--picture", type=click.Path(), metavar="PNG",
-              help="Where to draw the spectrogram. Default: NAME-spectrogram.png here.")
+@click.option(
+    "--picture",
+    type=click.Path(),
+    metavar="PNG",
+    help="Where to draw the spectrogram. Default: NAME-spectrogram.png here.",
+)
 @click.option("--no-picture", is_flag=True, help="Draw none.")
 def inspect(path: str, picture: str | None, no_picture: bool) -> None:
     """Show rate, channels, length, level and where the content ends."""
@@ -161,8 +181,13 @@ def models() -> None:
 @click.argument("recipe", metavar="RECIPE.toml")
 @click.option("--run", "run_folder", metavar="DIR", help="Run folder. Default: runs/RECIPE.")
 @click.option("--max-minutes", type=float, help="Stop after so long; run again to go on.")
-@click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE",
-              help="Change one setting of the recipe; may be repeated.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Change one setting of the recipe; may be repeated.",
+)
 @click.option("--start-from", metavar="RUN", help="Begin with the weights of another run.")
 def train(
     recipe: str,
@@ -186,7 +211,10 @@ def train(
             bar.update(task, completed=step, description=f"loss {parts['loss']:8.3f}")
 
         progress = run_training(
-            config, run, max_minutes, report=report,
+            config,
+            run,
+            max_minutes,
+            report=report,
             start_from=Path(start_from) if start_from else None,
         )
     console.print(
@@ -205,7 +233,12 @@ def train(
 @click.option("--command", "made_by", default="", help="The command that trained it.")
 @click.option("-o", "--output", default=".", metavar="DIR", help="Folder for .onnx and .json.")
 def export(
-    run: str, name: str, summary: str, data: tuple[str, ...], licence: str, made_by: str,
+    run: str,
+    name: str,
+    summary: str,
+    data: tuple[str, ...],
+    licence: str,
+    made_by: str,
     output: str,
 ) -> None:
     """Turn a run's best weights into an ONNX graph with its card."""
@@ -222,16 +255,31 @@ def export(
 @click.argument("corpus", metavar="CORPUS")
 @click.option("--ratio", type=int, default=4, show_default=True, help="Wide rate over narrow rate.")
 @click.option("--rate", type=int, default=16_000, show_default=True, help="The wide rate, Hz.")
-@click.option("--method", default="chebyshev", show_default=True,
-              help="How the narrow audio is made; see fullband.degrade.")
+@click.option(
+    "--method",
+    default="chebyshev",
+    show_default=True,
+    help="How the narrow audio is made; see fullband.degrade.",
+)
 @click.option("--split", default="test", show_default=True)
 @click.option("--rows", "rows_path", metavar="FILE", help="Keep the rows per file, .csv or .json.")
-@click.option("--baselines/--no-baselines", default=True, show_default=True,
-              help="Also score ideal low-pass, sinc and spline.")
+@click.option(
+    "--baselines/--no-baselines",
+    default=True,
+    show_default=True,
+    help="Also score ideal low-pass, sinc and spline.",
+)
 @click.option("--limit", type=int, help="Only the first so many files.")
 def evaluate(
-    model: str, corpus: str, ratio: int, rate: int, method: str, split: str,
-    rows_path: str | None, baselines: bool, limit: int | None,
+    model: str,
+    corpus: str,
+    ratio: int,
+    rate: int,
+    method: str,
+    split: str,
+    rows_path: str | None,
+    baselines: bool,
+    limit: int | None,
 ) -> None:
     """Score a model on a corpus, beside the baselines, raw and as `enhance` gives it."""
     from fullband.evaluate.report import markdown_table, write_rows
@@ -265,7 +313,9 @@ def _print_summary(console: Console, summary: Summary) -> None:
         console.print(
             f"warning {summary.target}: {summary.limited} samples beyond full scale were limited "
             f"(peak {_db(summary.peak)} dBFS); lower the input's level to avoid it",
-            style="yellow", markup=False, soft_wrap=True,
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
         )
 
 
@@ -300,8 +350,12 @@ def _bar(console: Console, hidden: bool = False) -> Iterator[Progress]:
         yield bar
 
 
+def _advance(bar: Progress, task: TaskID, fraction: float) -> None:
+    bar.update(task, completed=fraction)
+
+
 def _shortened(text: str, width: int = 40) -> str:
-    return text if len(text) <= width else f"...{text[-width + 3:]}"
+    return text if len(text) <= width else f"...{text[-width + 3 :]}"
 
 
 def _db(amplitude: float) -> str:

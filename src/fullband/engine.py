@@ -114,6 +114,7 @@ class OnnxModel:
     def stage(self, channels: int) -> BlockRunner:
         return BlockRunner(self.run, self.card.stride, self.card.context, channels)
 
+
 class BlockRunner:
     """Runs a function of whole audio over a stream, block by block, with the same result.
 

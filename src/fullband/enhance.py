@@ -33,7 +33,16 @@ from fullband.engine import Model, Stage, choose_model, open_model
 from fullband.errors import AudioError, OutputError
 from fullband.models.spline import SplineInterpolator
 
-__all__ = ["Analysis", "EnhanceStage", "Enhancer", "Summary", "analyse", "enhance", "enhance_file", "load"]
+__all__ = [
+    "Analysis",
+    "EnhanceStage",
+    "Enhancer",
+    "Summary",
+    "analyse",
+    "enhance",
+    "enhance_file",
+    "load",
+]
 
 AUTO = "auto"
 _ARRAY_BLOCK = 1 << 18
@@ -96,9 +105,7 @@ def analyse(blocks: Iterable[Audio], sample_rate: int) -> Analysis:
         channels = block.shape[0]
         frames += block.shape[-1]
         peak = max(peak, float(np.max(np.abs(block), initial=0.0)))
-    return Analysis(
-        sample_rate, channels, frames, bandwidth.bandwidth_hz(), level.level_db(), peak
-    )
+    return Analysis(sample_rate, channels, frames, bandwidth.bandwidth_hz(), level.level_db(), peak)
 
 
 class EnhanceStage:
@@ -131,7 +138,9 @@ class EnhanceStage:
         self._predicted = _Chain(stages)
         self._base = Resampler(source_rate, model_rate, channels)
         kernel = highpass_kernel(model_rate, analysis.bandwidth_hz, width_hz)
-        self._new_band = _Chain([Fir(kernel, channels), Resampler(model_rate, target_rate, channels)])
+        self._new_band = _Chain(
+            [Fir(kernel, channels), Resampler(model_rate, target_rate, channels)]
+        )
         self._difference = _Pairs(channels)
         self._sum = _Pairs(channels)
 
@@ -170,9 +179,7 @@ class Enhancer:
         if model != AUTO:
             open_model(model)  # say now that it does not exist, and have it loaded
 
-    def __call__(
-        self, audio: Any, sample_rate: int, rate: int | None = None
-    ) -> tuple[Audio, int]:
+    def __call__(self, audio: Any, sample_rate: int, rate: int | None = None) -> tuple[Audio, int]:
         """Enhance audio in memory; see `fullband.enhance`."""
         samples = as_audio(audio)
         source_rate = check_sample_rate(sample_rate)

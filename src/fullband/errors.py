@@ -36,7 +36,7 @@ class MissingFileError(FullbandError, FileNotFoundError):
 
 
 class OutputError(FullbandError, OSError):
-    """A result that cannot be written: it exists already, the folder is read-only, the disk is full."""
+    """A result that cannot be written: it exists, the folder is read-only, the disk is full."""
 
 
 class ModelError(FullbandError, ValueError):

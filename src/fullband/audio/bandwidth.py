@@ -59,7 +59,8 @@ class BandwidthMeter:
             spectrum = np.fft.rfft(padded * self._window, axis=-1)
             power, frames = np.mean(np.abs(spectrum) ** 2, axis=0), 1
         power = power / max(1, frames) / (self._frame / 4) ** 2
-        return 10 * np.log10(power + 1e-20)
+        level_db: np.ndarray = 10 * np.log10(power + 1e-20)
+        return level_db
 
     def _add(self, frames: np.ndarray) -> None:
         for start in range(0, frames.shape[1], 256):  # bounded memory

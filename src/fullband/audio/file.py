@@ -386,7 +386,7 @@ def container_of(path: str) -> str:
 def _fitting_subtype(
     name: str, container: str, sample_rate: int, channels: int, subtype: str | None
 ) -> str:
-    """The sample format to write: the one asked for if the container holds it, else its usual one."""
+    """The sample format to write: the one asked for if the container holds it, else its usual."""
     if name.lower().endswith(".opus"):
         subtype = "OPUS"
     if subtype is None or not soundfile.check_format(container, subtype):
@@ -396,7 +396,9 @@ def _fitting_subtype(
     limits = {"OPUS": _OPUS_RATES, "MPEG_LAYER_III": _MP3_RATES}
     if subtype in limits and sample_rate not in limits[subtype]:
         rates = ", ".join(str(rate) for rate in limits[subtype])
-        raise OutputError(f"{name}: {container} cannot hold {sample_rate} Hz; --rate one of {rates}")
+        raise OutputError(
+            f"{name}: {container} cannot hold {sample_rate} Hz; --rate one of {rates}"
+        )
     most = {"MP3": 2, "FLAC": 8}.get(container, MAX_CHANNELS)
     if channels > most:
         raise OutputError(f"{name}: {container} holds at most {most} channels, this has {channels}")

@@ -38,7 +38,7 @@ def highpass_kernel(sample_rate: int, stop_hz: float, width_hz: float) -> np.nda
     middle = 2 * (stop_hz + width_hz / 2) / sample_rate
     lowpass = middle * np.sinc(middle * t) * np.kaiser(2 * half + 1, beta)
     lowpass /= lowpass.sum()  # exactly 1 at 0 Hz, so the high-pass is exactly 0 there
-    kernel = -lowpass
+    kernel: np.ndarray = -lowpass
     kernel[half] += 1.0
     return kernel
 

@@ -18,7 +18,14 @@ _RANGE_DB = 90.0
 _FRAME_S = 0.032
 _INK, _PAPER, _MARK = (40, 40, 40), (255, 255, 255), (90, 220, 255)
 # From black through violet and orange to pale yellow: dark is quiet, and so it is in grey.
-_COLOURS = ((0, 0, 8), (60, 15, 110), (150, 45, 125), (230, 90, 85), (252, 175, 110), (252, 250, 200))
+_COLOURS = (
+    (0, 0, 8),
+    (60, 15, 110),
+    (150, 45, 125),
+    (230, 90, 85),
+    (252, 175, 110),
+    (252, 250, 200),
+)
 
 
 @dataclass(frozen=True)
@@ -127,9 +134,11 @@ def draw_spectrograms(path: str | os.PathLike[str], panels: Sequence[Panel]) -> 
                 draw.line((x, at, x + 5, at), fill=_MARK)
         if index == len(panels) - 1:
             for second in _ticks(panel.duration_s, 10):
-                x = left + second / panel.duration_s * _COLUMNS
-                draw.line((x, y + _ROWS, x, y + _ROWS + 5), fill=_INK)
-                draw.text((x, y + _ROWS + 8), f"{second:g} s", fill=_INK, font=font, anchor="mt")
+                across = left + second / panel.duration_s * _COLUMNS
+                draw.line((across, y + _ROWS, across, y + _ROWS + 5), fill=_INK)
+                draw.text(
+                    (across, y + _ROWS + 8), f"{second:g} s", fill=_INK, font=font, anchor="mt"
+                )
     image.save(os.fspath(path), format="PNG", optimize=True)
 
 
@@ -140,12 +149,12 @@ def feed(meter: SpectrogramMeter, blocks: Iterable[Audio]) -> SpectrogramMeter:
     return meter
 
 
-
 def _colours(level_db: np.ndarray) -> np.ndarray:
     position = np.clip(1 + level_db / _RANGE_DB, 0, 1)
     stops = np.linspace(0, 1, len(_COLOURS))
     channels = [np.interp(position, stops, [c[i] for c in _COLOURS]) for i in range(3)]
-    return np.stack(channels, axis=-1).round().astype(np.uint8)
+    pixels: np.ndarray = np.stack(channels, axis=-1).round()
+    return pixels.astype(np.uint8)
 
 
 def _ticks(highest: float, about: int) -> list[float]:

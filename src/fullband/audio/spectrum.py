@@ -20,10 +20,8 @@ def power_spectrogram(audio: Audio, frame: int = 2048, hop: int = 512) -> np.nda
     """
     half = frame // 2
     samples = np.asarray(audio, np.float64)
-    if len(samples) > half:
-        padded = np.pad(samples, half, mode="reflect")
-    else:  # too short to be mirrored: silence around it
-        padded = np.pad(samples, half)
+    # What is too short to be mirrored gets silence around it.
+    padded = np.pad(samples, half, mode="reflect" if len(samples) > half else "constant")
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(frame) / frame)
     count = 1 + len(samples) // hop
     padded = np.pad(padded, (0, max(0, (count - 1) * hop + frame - len(padded))))

@@ -91,10 +91,17 @@ def decode(corpus: Corpus, split: str, sample_rate: int, cache: Path | None = No
 class PairSettings(Protocol):
     """What drawing a batch needs to know; `fullband.train.config` declares and explains it."""
 
-    patch_samples: int
-    batch_size: int
-    gain_db: float
-    speed: float
+    @property
+    def patch_samples(self) -> int: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def gain_db(self) -> float: ...
+
+    @property
+    def speed(self) -> float: ...
 
 
 class PairDataset:
@@ -161,7 +168,8 @@ class PairDataset:
         gain_db = 20 * math.log10(model_gain(self._decoded.levels_db[index]))
         gain_db += float(generator.uniform(-settings.gain_db, settings.gain_db))
         sign = 1.0 if generator.random() < 0.5 else -1.0
-        return patch * np.float32(sign * 10 ** (gain_db / 20))
+        scaled: Audio = patch * np.float32(sign * 10 ** (gain_db / 20))
+        return scaled
 
 
 def _key(corpus: Corpus, names: tuple[str, ...], sample_rate: int) -> str:
@@ -170,7 +178,9 @@ def _key(corpus: Corpus, names: tuple[str, ...], sample_rate: int) -> str:
         try:
             status = (corpus.folder / name).stat()
         except OSError:
-            raise AudioFileError(f"{corpus.folder / name}: named by the corpus, not there") from None
+            raise AudioFileError(
+                f"{corpus.folder / name}: named by the corpus, not there"
+            ) from None
         digest.update(f"\n{name} {status.st_size} {status.st_mtime_ns}".encode())
     return f"{corpus.name}-{sample_rate}-{digest.hexdigest()[:16]}"
 

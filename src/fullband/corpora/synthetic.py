@@ -31,7 +31,9 @@ def synthetic_voice(sample_rate: int, duration_s: float, generator: np.random.Ge
     return (0.1 * voice * syllables + noise).astype(np.float32)
 
 
-def synthetic_corpus(sample_rate: int, seed: int, count: int = 4, duration_s: float = 3.0) -> Decoded:
+def synthetic_corpus(
+    sample_rate: int, seed: int, count: int = 4, duration_s: float = 3.0
+) -> Decoded:
     """`count` recordings of `synthetic_voice`, the same for the same seed."""
     generator = np.random.default_rng(seed)
     recordings = [synthetic_voice(sample_rate, duration_s, generator) for _ in range(count)]

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import scipy.signal
@@ -111,7 +112,7 @@ def ideal_lowpass(wide: Audio, sample_rate: int, cutoff_hz: float) -> Audio:
 def _polyphase(wide: Audio, sample_rate: int, narrow_rate: int, design: str) -> Audio:
     divisor = math.gcd(sample_rate, narrow_rate)
     up, down = narrow_rate // divisor, sample_rate // divisor
-    window = ("kaiser", 5.0) if design == "kaiser" else _sinc_hann(up, down)
+    window: Any = ("kaiser", 5.0) if design == "kaiser" else _sinc_hann(up, down)
     result = scipy.signal.resample_poly(wide.astype(np.float64), up, down, axis=-1, window=window)
     return np.ascontiguousarray(result.astype(np.float32))
 
@@ -128,7 +129,8 @@ def _sinc_hann(up: int, down: int) -> np.ndarray:
     half = math.ceil(zero_crossings / step)
     t = np.clip(np.arange(-half, half + 1) * step, -zero_crossings, zero_crossings)
     taps = np.sinc(t) * np.cos(t * np.pi / zero_crossings / 2) ** 2
-    return taps / taps.sum()
+    normalised: np.ndarray = taps / taps.sum()
+    return normalised
 
 
 def _broadcast(taps: np.ndarray, samples: np.ndarray) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""Judging: metrics (pure functions), run (a model on a corpus, to rows), report (rows to tables)."""
+"""Judging: metrics (pure functions), run and suite (rows), report (tables)."""

@@ -68,7 +68,7 @@ def lsd_2017(predicted: Audio, wide: Audio) -> float:
         both `[T]`.
     """
     difference = np.log(_power(wide) + 1e-8) - np.log(_power(predicted) + 1e-8)
-    return float(min(np.mean(np.sqrt(np.mean(difference**2, axis=1))), 10.0))
+    return min(float(np.mean(np.sqrt(np.mean(difference**2, axis=1)))), 10.0)
 
 
 def lsd(
@@ -124,7 +124,8 @@ def _power(audio: Audio) -> np.ndarray:
 
 
 def _log10_power(audio: Audio) -> np.ndarray:
-    return np.log10(np.maximum(_power(audio), 1e-8))
+    log_power: np.ndarray = np.log10(np.maximum(_power(audio), 1e-8))
+    return log_power
 
 
 def _ratio_db(signal: float, error: float) -> float:

@@ -165,7 +165,11 @@ def _provenance() -> dict[str, str]:
     try:
         commit = subprocess.run(
             ["git", "describe", "--always", "--dirty"],
-            cwd=folder, capture_output=True, text=True, check=True, timeout=10,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         commit = ""

@@ -1,15 +1,20 @@
-"""Losses on the waveform and on the log spectrum. Every one takes `[B, T]` twice and gives a scalar."""
+"""Losses on the waveform and the log spectrum: `[B, T]` twice in, a scalar out."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-__all__ = ["log_spectral_distance", "multi_resolution_log_spectral_distance", "relative_error_db", "rmse"]
+__all__ = [
+    "log_spectral_distance",
+    "multi_resolution_log_spectral_distance",
+    "relative_error_db",
+    "rmse",
+]
 
 
 def rmse(predicted: Tensor, wide: Tensor) -> Tensor:
-    """Mean over the batch of sqrt(mean squared error + 1e-6): the loss of Kuleshov et al. (2017)."""
+    """Mean over the batch of sqrt(mean squared error + 1e-6), as in Kuleshov et al. (2017)."""
     return torch.sqrt((predicted - wide).square().mean(dim=-1) + 1e-6).mean()
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from fullband.errors import SettingsError
 from fullband.models.layers import Conv1d, SubpixelShuffle1d
+from fullband.models.network import Network
 
 __all__ = ["AudioUNet", "AudioUNetConfig"]
 
@@ -67,25 +68,24 @@ class AudioUNetConfig:
     @property
     def stride(self) -> int:
         """Samples that become one in the bottleneck: lengths are padded to a multiple of it."""
-        return 2 ** (self.depth + 1)
+        return 1 << (self.depth + 1)
 
     @property
     def context(self) -> int:
         """Samples to each side that can change an output sample: half the receptive field."""
         halves = [kernel // 2 for kernel in self.kernels]
-        down = sum(half * 2**level for level, half in enumerate(halves))
-        bottleneck = halves[-1] * 2**self.depth
-        up = sum(half * 2 ** (level + 2) for level, half in enumerate(halves))
+        down = sum(half << level for level, half in enumerate(halves))
+        bottleneck = halves[-1] << self.depth
+        up = sum(half << (level + 2) for level, half in enumerate(halves))
         shuffles = self.stride  # each shuffle's second half borrows from its left neighbour
         return down + bottleneck + up + 2 * (_LAST_KERNEL // 2) + shuffles
 
 
-class AudioUNet(nn.Module):
+class AudioUNet(Network):
     """The network. Shape: audio `[B, T]` to `[B, T]`, any T from 1."""
 
     def __init__(self, config: AudioUNetConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.down = nn.ModuleList()
         channels = 1
         for filters, kernel in zip(config.filters, config.kernels, strict=True):
@@ -115,7 +115,8 @@ class AudioUNet(nn.Module):
             x = self.shuffle(F.relu(self.dropout(up(x))))
             x = torch.cat([x, skips.pop()], dim=1)
         residual = self.shuffle(self.last(x)).squeeze(1)[:, :time]
-        return audio + residual.to(audio.dtype)
+        wide: Tensor = audio + residual.to(audio.dtype)
+        return wide
 
     def _initialise(self) -> None:
         for module in self.modules():

@@ -30,7 +30,7 @@ class Conv1d(nn.Conv1d):
         kernel = self.kernel_size[0]
         plane = x.unsqueeze(2)
         weight = self.weight.unsqueeze(2)
-        if not torch.jit.is_tracing():
+        if not torch.compiler.is_exporting():
             plane = plane.contiguous(memory_format=torch.channels_last)
             weight = weight.contiguous(memory_format=torch.channels_last)
         result = F.conv2d(

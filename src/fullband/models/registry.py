@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fullband.errors import DependencyError, ModelError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from fullband.models.network import Network
 
 __all__ = ["ARCHITECTURES", "BASELINES", "architecture", "build_model", "model_config"]
 
@@ -25,7 +25,7 @@ BASELINES = {
 """Systems without weights, and what each does."""
 
 
-def architecture(name: str) -> tuple[type[nn.Module], type[Any]]:
+def architecture(name: str) -> tuple[type[Network], type[Any]]:
     """The network class and the configuration class of that name.
 
     Raises:
@@ -57,6 +57,6 @@ def model_config(settings: dict[str, Any]) -> Any:
     return build(architecture(name)[1], options, f"model '{name}'")
 
 
-def build_model(settings: dict[str, Any]) -> nn.Module:
+def build_model(settings: dict[str, Any]) -> Network:
     """An untrained network from a `[model]` table."""
     return architecture(str(settings.get("name")))[0](model_config(settings))

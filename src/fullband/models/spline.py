@@ -117,4 +117,5 @@ def _cardinal_table(up: int, down: int) -> np.ndarray:
     prefilter = math.sqrt(3) * z ** np.abs(taps[None, :] - neighbours[:, None])  # [4, taps]
     table = bspline @ prefilter
     # The tail that was cut off would make constants drift by 1e-11; give it back.
-    return (table / table.sum(axis=1, keepdims=True)).astype(np.float32)
+    normalised: np.ndarray = table / table.sum(axis=1, keepdims=True)
+    return normalised.astype(np.float32)

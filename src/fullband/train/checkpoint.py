@@ -8,7 +8,6 @@ per kind of state, and `state.json`. It appears whole or not at all.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fullband.errors import MissingFileError, ModelError
+from fullband.models.network import Network
 from fullband.models.registry import build_model
 
 __all__ = ["Progress", "load_average", "load_checkpoint", "save_checkpoint"]
@@ -67,8 +67,8 @@ def save_checkpoint(
     old = folder.with_name(f"{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
-        os.rename(folder, old)
-    os.rename(part, folder)
+        folder.rename(old)
+    part.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -102,7 +102,7 @@ def load_checkpoint(
     return Progress(**json.loads((folder / "state.json").read_text(encoding="utf-8")))
 
 
-def load_average(run: Path) -> tuple[nn.Module, dict[str, Any], Progress]:
+def load_average(run: Path) -> tuple[Network, dict[str, Any], Progress]:
     """The best averaged model of a run, in evaluation mode, with its settings and progress.
 
     Raises:

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from fullband.card import Card, write_card
 from fullband.engine import OnnxModel
 from fullband.errors import ModelError
+from fullband.models.network import Network, NetworkConfig
 from fullband.train.checkpoint import load_average
 
 __all__ = ["TOLERANCE", "export_model", "export_run"]
@@ -56,13 +56,11 @@ def export_run(
     if recipe.is_file():
         training["recipe"] = json.loads(recipe.read_text(encoding="utf-8"))
         training["recipe"]["data"]["corpus"] = Path(training["recipe"]["data"]["corpus"]).name
-    return export_model(
-        model, settings, name, folder, summary, data, licence, command, training
-    )
+    return export_model(model, settings, name, folder, summary, data, licence, command, training)
 
 
 def export_model(
-    model: nn.Module,
+    model: Network,
     settings: dict[str, Any],
     name: str,
     folder: Path,
@@ -98,7 +96,7 @@ def export_model(
     config = model.config
     card = Card(
         name=name,
-        summary=summary or f"{settings['name']} from {run_description(config)}",
+        summary=summary or f"{settings['name']} from {_rates(config)}",
         architecture=settings,
         sample_rate=config.sample_rate,
         entry_rate=config.sample_rate // config.ratio,
@@ -117,12 +115,12 @@ def export_model(
     return path
 
 
-def run_description(config: Any) -> str:
+def _rates(config: NetworkConfig) -> str:
     """`4 to 16 kHz` for a model of ratio 4 at 16 kHz."""
     return f"{config.sample_rate / config.ratio / 1000:g} to {config.sample_rate / 1000:g} kHz"
 
 
-def _compare(model: nn.Module, exported: OnnxModel) -> None:
+def _compare(model: Network, exported: OnnxModel) -> None:
     """Both on noise of lengths that are and are not multiples of the stride."""
     generator = np.random.default_rng(0)
     for batch, length in ((1, 1), (2, 1000), (1, 8192), (3, 20_001)):

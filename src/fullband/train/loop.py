@@ -18,7 +18,7 @@ from pathlib import Path
 import lightning_fabric
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fullband.audio.samples import Audio
 from fullband.corpora.dataset import Decoded, PairDataset, decode
@@ -27,6 +27,7 @@ from fullband.corpora.synthetic import synthetic_corpus
 from fullband.degrade import Degradation
 from fullband.errors import SettingsError
 from fullband.evaluate.run import evaluate_recordings, mean_scores, raw_system
+from fullband.models.network import Network
 from fullband.models.registry import build_model
 from fullband.settings import to_dict
 from fullband.train.checkpoint import Progress, load_average, load_checkpoint, save_checkpoint
@@ -139,7 +140,7 @@ def train(
 
 def _validate(
     config: TrainConfig,
-    model: nn.Module,
+    model: Network,
     average: dict[str, Tensor],
     validation: Decoded,
     degradation: Degradation,

@@ -65,9 +65,7 @@ def learning_rate(base: float, schedule: ScheduleConfig, step: int) -> float:
 
 
 @torch.no_grad()
-def update_average(
-    average: dict[str, Tensor], model: nn.Module, decay: float, step: int
-) -> None:
+def update_average(average: dict[str, Tensor], model: nn.Module, decay: float, step: int) -> None:
     """Move the average towards the weights; young averages follow faster, so that the random
     initial weights do not linger in them."""
     decay = min(decay, (1 + step) / (10 + step))

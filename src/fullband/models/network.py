@@ -1,0 +1,47 @@
+"""What every trainable network is: a torch module with the contract of `fullband.models`."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor, nn
+
+__all__ = ["Network", "NetworkConfig"]
+
+
+class NetworkConfig(Protocol):
+    """What a network's configuration says to whoever trains or runs it.
+
+    Attributes:
+        sample_rate: of input and output, Hz.
+        ratio: how many times the rate that recordings are brought to first (the entry rate) it is.
+        upsampling: how they are brought from there to `sample_rate`: `spline` or `sinc`.
+        stride: lengths are padded to a multiple of it inside; a shift by it shifts the output.
+        context: samples to each side that can change an output sample.
+    """
+
+    @property
+    def sample_rate(self) -> int: ...
+
+    @property
+    def ratio(self) -> int: ...
+
+    @property
+    def upsampling(self) -> str: ...
+
+    @property
+    def stride(self) -> int: ...
+
+    @property
+    def context(self) -> int: ...
+
+
+class Network(nn.Module):
+    """The base of every architecture. Shape: audio `[B, T]` to `[B, T]`, any T from 1."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config: NetworkConfig = config
+
+    def forward(self, audio: Tensor) -> Tensor:
+        raise NotImplementedError

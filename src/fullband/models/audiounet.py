@@ -37,6 +37,9 @@ class AudioUNetConfig:
         depth: levels; the paper uses 4, and 8 for its largest. Levels past the fourth repeat it.
         width: multiplies the number of filters, 128-256-512-512 at 1.
         dropout: in the bottleneck and on the way up; the paper uses 0.5.
+        bias: whether convolutions add constants, as the paper's do. Without them the network is
+            positively homogeneous: silence stays silence and louder in is exactly as much louder
+            out. With them it hums at multiples of the bottleneck's rate (500 Hz) in pauses.
     """
 
     sample_rate: int = 16_000
@@ -44,6 +47,7 @@ class AudioUNetConfig:
     depth: int = 4
     width: float = 1.0
     dropout: float = 0.5
+    bias: bool = True
     upsampling: Literal["spline"] = "spline"
 
     def __post_init__(self) -> None:
@@ -89,14 +93,14 @@ class AudioUNet(Network):
         self.down = nn.ModuleList()
         channels = 1
         for filters, kernel in zip(config.filters, config.kernels, strict=True):
-            self.down.append(Conv1d(channels, filters, kernel, stride=2))
+            self.down.append(Conv1d(channels, filters, kernel, 2, config.bias))
             channels = filters
-        self.bottleneck = Conv1d(channels, channels, config.kernels[-1], stride=2)
+        self.bottleneck = Conv1d(channels, channels, config.kernels[-1], 2, config.bias)
         self.up = nn.ModuleList()
         for filters, kernel in zip(config.filters[::-1], config.kernels[::-1], strict=True):
-            self.up.append(Conv1d(channels, 2 * filters, kernel))
+            self.up.append(Conv1d(channels, 2 * filters, kernel, bias=config.bias))
             channels = 2 * filters  # half of them after the shuffle, and as many from the way down
-        self.last = Conv1d(channels, 2, _LAST_KERNEL)
+        self.last = Conv1d(channels, 2, _LAST_KERNEL, bias=config.bias)
         self.shuffle = SubpixelShuffle1d()
         self.dropout = nn.Dropout(config.dropout)
         self._initialise()
@@ -122,5 +126,6 @@ class AudioUNet(Network):
         for module in self.modules():
             if isinstance(module, Conv1d):
                 nn.init.orthogonal_(module.weight)
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         nn.init.normal_(self.last.weight, std=1e-3)

@@ -1,0 +1,45 @@
+# make demo   enhance a real recording       make test   everything that is checked
+# make check  style and types only           make bench  speed and memory, stored in docs/measured
+
+PYTHON ?= python3
+BIN := .venv/bin
+OUT := demo/out
+
+.PHONY: demo test check bench clean
+
+demo: .venv/base
+	@mkdir -p $(OUT)
+	$(BIN)/fullband inspect demo/telephone-8khz.wav --no-picture
+	$(BIN)/fullband enhance demo/telephone-8khz.wav -o $(OUT)/telephone-16khz.wav \
+		--picture $(OUT)/telephone.png --force
+	@echo "listen to $(OUT)/telephone-16khz.wav, look at $(OUT)/telephone.png"
+
+test: check
+	$(BIN)/python -m pytest --cov=fullband --cov-report=term:skip-covered
+
+check: .venv/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: .venv/dev
+	$(BIN)/python benchmarks/enhance_speed.py
+
+clean:
+	rm -rf .venv $(OUT) runs
+
+# The version check comes first, so that an old Python says so in one line.
+.venv/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "fullband needs Python 3.10 or newer; try make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/base: .venv/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/dev: .venv/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[train,evaluate,dev]'
+	@touch $@ .venv/base

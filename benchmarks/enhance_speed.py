@@ -1,0 +1,105 @@
+"""How fast `fullband enhance` is and how much memory it takes, whole process included.
+
+    python benchmarks/enhance_speed.py [--out docs/measured/speed.json] [--quick]
+
+Makes a 60 s, a 10 min and a 1 h recording of a synthetic voice at 4 kHz, enhances each in a process
+of its own with every model, and reports times real time (the ratio to `sinc`, which only resamples,
+stands beside it: absolute times depend on the machine and its load) and the process's peak memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from fullband.audio.file import AudioWriter
+from fullband.card import cards
+from fullband.corpora.synthetic import synthetic_voice
+
+SOURCE_RATE = 4_000
+LENGTHS_S = (60, 600, 3600)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("docs/measured/speed.json"))
+    parser.add_argument("--quick", action="store_true", help="60 s only, one run each")
+    options = parser.parse_args()
+    models = ["sinc", "spline", *(card.name for card in cards())]
+    lengths = LENGTHS_S[:1] if options.quick else LENGTHS_S
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for length in lengths:
+            source = Path(folder) / f"{length}.wav"
+            make_recording(source, length)
+            runs = 1 if options.quick or length > 60 else 3
+            for model in models:
+                measured = [enhance(source, model) for _ in range(runs)]
+                seconds = sorted(seconds for seconds, _ in measured)[len(measured) // 2]
+                rows.append(
+                    {
+                        "model": model,
+                        "length_s": length,
+                        "seconds": round(seconds, 2),
+                        "times_real_time": round(length / seconds, 1),
+                        "peak_mib": round(max(memory for _, memory in measured)),
+                    }
+                )
+                print(rows[-1], flush=True)
+            source.unlink()
+    baseline = {row["length_s"]: row["seconds"] for row in rows if row["model"] == "sinc"}
+    for row in rows:
+        row["times_slower_than_sinc"] = round(row["seconds"] / baseline[row["length_s"]], 2)
+    result = {"source_rate": SOURCE_RATE, "target_rate": 16_000, **provenance(), "rows": rows}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {options.out}")
+
+
+def make_recording(path: Path, length_s: int) -> None:
+    """A synthetic voice, minute by minute, each a little different."""
+    with AudioWriter(path, SOURCE_RATE, 1) as writer:
+        for minute in range(length_s // 60):
+            voice = synthetic_voice(SOURCE_RATE, 60.0, np.random.default_rng(minute))
+            writer.write(np.clip(voice, -1, 1)[None])
+
+
+def enhance(source: Path, model: str) -> tuple[float, float]:
+    """Seconds and peak memory in MiB of one `fullband enhance` process."""
+    target = source.with_name("out.wav")
+    command = [sys.executable, "-m", "fullband.cli", "enhance", str(source), "-o", str(target)]
+    begun = time.monotonic()
+    process = subprocess.Popen([*command, "--model", model, "--force", "--quiet"])
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.monotonic() - begun
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed")
+    target.unlink()
+    return seconds, usage.ru_maxrss / 1024
+
+
+def provenance() -> dict[str, str | int | float]:
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return {
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "load_before": round(os.getloadavg()[0], 2),
+        "commit": commit,
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+if __name__ == "__main__":
+    main()

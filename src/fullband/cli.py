@@ -269,6 +269,7 @@ def export(
     show_default=True,
     help="Also score ideal low-pass, sinc and spline.",
 )
+@click.option("--update-card", is_flag=True, help="Put the means on the model's card.")
 @click.option("--limit", type=int, help="Only the first so many files.")
 def evaluate(
     model: str,
@@ -279,10 +280,12 @@ def evaluate(
     split: str,
     rows_path: str | None,
     baselines: bool,
+    update_card: bool,
     limit: int | None,
 ) -> None:
     """Score a model on a corpus, beside the baselines, raw and as `enhance` gives it."""
-    from fullband.evaluate.report import markdown_table, write_rows
+    from fullband.card import find_card
+    from fullband.evaluate.report import markdown_table, score_card, write_rows
     from fullband.evaluate.suite import evaluate_model
 
     console = _console()
@@ -297,6 +300,8 @@ def evaluate(
         )
     if rows_path is not None:
         write_rows(rows, Path(rows_path))
+    if update_card:
+        score_card(rows, find_card(model)[1].with_suffix(".json"))
     click.echo(markdown_table(rows))
 
 

@@ -89,7 +89,6 @@ class OnnxModel:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        options.intra_op_num_threads = int(os.environ.get("FULLBAND_THREADS", "0"))
         try:
             self._session = onnxruntime.InferenceSession(
                 os.fspath(weights), options, providers=["CPUExecutionProvider"]

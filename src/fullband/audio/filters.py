@@ -11,6 +11,7 @@ from fullband.audio.samples import Audio
 __all__ = ["Fir", "crossover_width_hz", "highpass_kernel"]
 
 _STOP_DB = 80.0
+_MARGIN_DB = 1.0  # Kaiser's formulas are fits, and fall short by up to 0.6 dB
 
 
 def crossover_width_hz(cutoff_hz: float) -> float:
@@ -31,9 +32,10 @@ def highpass_kernel(sample_rate: int, stop_hz: float, width_hz: float) -> np.nda
     Shape:
         result `[N]`, N odd, symmetric.
     """
-    beta = 0.1102 * (_STOP_DB - 8.7)
+    design_db = _STOP_DB + _MARGIN_DB
+    beta = 0.1102 * (design_db - 8.7)
     width = 2 * math.pi * width_hz / sample_rate
-    half = math.ceil((_STOP_DB - 8) / (2.285 * width) / 2) + 1
+    half = math.ceil((design_db - 8) / (2.285 * width) / 2) + 1
     t = np.arange(-half, half + 1)
     middle = 2 * (stop_hz + width_hz / 2) / sample_rate
     lowpass = middle * np.sinc(middle * t) * np.kaiser(2 * half + 1, beta)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fullband.card import read_card, write_card
 from fullband.errors import OutputError
 
-__all__ = ["bootstrap_interval", "markdown_table", "read_rows", "write_rows"]
+__all__ = ["bootstrap_interval", "markdown_table", "read_rows", "score_card", "write_rows"]
 
 _COLUMNS = {
     "snr_db": ("SNR dB", 2),
@@ -58,6 +60,30 @@ def markdown_table(rows: list[dict[str, Any]]) -> str:
             cells.append(_cell(values, _COLUMNS[name][1]))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def score_card(rows: list[dict[str, Any]], path: Path) -> None:
+    """Put the means of rows on a model's card, under the task they belong to.
+
+    Raises:
+        ModelError: the card cannot be read.
+    """
+    card = read_card(path)
+    first = rows[0]
+    task = (
+        f"{first['corpus']}, {first['split']}, {first['method']}, "
+        f"{first['narrow_rate']} to {first['sample_rate']} Hz"
+    )
+    systems = dict.fromkeys(row["system"] for row in rows)
+    means = {
+        system: {
+            name: round(float(np.nanmean([r[name] for r in rows if r["system"] == system])), 3)
+            for name in _COLUMNS
+        }
+        for system in systems
+    }
+    origin = {name: first[name] for name in ("commit", "machine", "date")}
+    write_card(replace(card, scores={**card.scores, task: {**origin, "mean": means}}), path)
 
 
 def write_rows(rows: list[dict[str, Any]], path: Path) -> None:

@@ -90,9 +90,11 @@ class SplineInterpolator:
             pieces.append(np.einsum("cnk,nk->cn", self._held[:, index], weights))
         self._produced = max(self._produced, end)
         needed = self._produced * self._down // self._up - _REACH
-        if self._started and needed > self._first:
-            self._held = self._held[:, needed - self._first :]
-            self._first = needed
+        spare = self._held.shape[-1] - (_REACH + 2)  # the last ones may have to be mirrored
+        forget = min(needed - self._first, spare)
+        if self._started and forget > 0:
+            self._held = self._held[:, forget:]
+            self._first += forget
         if not pieces:
             return self._held[:, :0]
         return np.concatenate(pieces, axis=-1).astype(np.float32, copy=False)

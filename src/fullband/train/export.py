@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +81,7 @@ def export_model(
     path = folder / f"{name}.onnx"
     model = model.eval()
     example = torch.zeros(2, 40 * model.config.stride + 3)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
+    with _quiet_exporter():
         program = torch.onnx.export(
             model,
             (example,),
@@ -113,6 +114,20 @@ def export_model(
     write_card(card, path.with_suffix(".json"))
     _compare(model, OnnxModel(card, path))
     return path
+
+
+@contextlib.contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Keep the exporter's own deprecations and remarks about packages we do not use to itself."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _rates(config: NetworkConfig) -> str:

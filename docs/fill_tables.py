@@ -1,0 +1,97 @@
+"""Fill the tables of README.md and docs/ from the rows that were measured.
+
+    python docs/fill_tables.py [--check]
+
+A table stands between `<!-- rows: PATH -->`, `<!-- speed: PATH -->` or `<!-- training: PATH -->`
+and `<!-- end -->`, PATH being relative to the project; everything between is replaced. With --check
+nothing is written, and a document whose tables are not those of the stored rows is an error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+from fullband.evaluate.report import markdown_table, read_rows
+
+PROJECT = Path(__file__).resolve().parent.parent
+DOCUMENTS = ("README.md", "docs/results.md")
+_TABLE = re.compile(r"(<!-- (rows|speed|training): (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def main() -> None:
+    stale = []
+    for name in DOCUMENTS:
+        path = PROJECT / name
+        before = path.read_text(encoding="utf-8")
+        after = filled(before)
+        if after != before:
+            stale.append(name)
+            if "--check" not in sys.argv:
+                path.write_text(after, encoding="utf-8")
+                print(f"updated {name}")
+    if stale and "--check" in sys.argv:
+        sys.exit(f"tables of {', '.join(stale)} are not those of the stored rows")
+
+
+def filled(text: str) -> str:
+    """The text with every marked table made anew."""
+
+    def table(match: re.Match[str]) -> str:
+        opening, kind, path, _, end = match.groups()
+        make = {"rows": rows_table, "speed": speed_table, "training": training_table}[kind]
+        return f"{opening}{make(PROJECT / path)}\n{end}"
+
+    return _TABLE.sub(table, text)
+
+
+def rows_table(path: Path) -> str:
+    """Scores per system, and below them what was measured, where and from which commit."""
+    rows = read_rows(path)
+    first = rows[0]
+    origin = (
+        f"{first['corpus']}, split {first['split']}; {first['method']}, "
+        f"{first['narrow_rate']} to {first['sample_rate']} Hz; commit {first['commit']}, "
+        f"{first['machine']}, {first['date']}"
+    )
+    return f"{markdown_table(rows)}\n\n{origin}. Rows: `{path.relative_to(PROJECT)}`."
+
+
+def speed_table(path: Path) -> str:
+    """Times real time and peak memory of whole processes."""
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    lines = [
+        "| model | recording | times real time | sinc's time = 1 | peak memory |",
+        "|---|---|---|---|---|",
+    ]
+    for row in measured["rows"]:
+        lines.append(
+            f"| {row['model']} | {row['length_s']} s | {row['times_real_time']:g} | "
+            f"{row['times_slower_than_sinc']:g} | {row['peak_mib']} MiB |"
+        )
+    origin = (
+        f"{measured['source_rate']} to {measured['target_rate']} Hz; {measured['machine']}, load "
+        f"{measured['load_before']} before; commit {measured['commit']}, {measured['date']}"
+    )
+    return "\n".join([*lines, "", f"{origin}. Figures: `{path.relative_to(PROJECT)}`."])
+
+
+def training_table(path: Path) -> str:
+    """The learning curve: validation scores by step, at most ten lines of them."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    valid = [line for line in lines if line["kind"] == "valid"]
+    every = -(-len(valid) // 10)
+    shown = valid[::-every][::-1]
+    table = ["| step | minutes | SNR dB | lsd_2017 | lsd |", "|---|---|---|---|---|"]
+    for line in shown:
+        table.append(
+            f"| {line['step']} | {line['seconds'] / 60:.0f} | {line['snr_db']:.2f} | "
+            f"{line['lsd_2017']:.2f} | {line['lsd']:.2f} |"
+        )
+    return "\n".join(table)
+
+
+if __name__ == "__main__":
+    main()

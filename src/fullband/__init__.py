@@ -19,22 +19,22 @@ from fullband.version import __version__
 if TYPE_CHECKING:
     from fullband.audio.file import read as read
     from fullband.audio.file import write as write
-    from fullband.enhance import Enhancer as Enhancer
-    from fullband.enhance import Summary as Summary
-    from fullband.enhance import enhance as enhance
-    from fullband.enhance import enhance_file as enhance_file
-    from fullband.enhance import load as load
+    from fullband.enhancement import Enhancer as Enhancer
+    from fullband.enhancement import Summary as Summary
+    from fullband.enhancement import enhance as enhance
+    from fullband.enhancement import enhance_file as enhance_file
+    from fullband.enhancement import load as load
     from fullband.errors import FullbandError as FullbandError
     from fullband.inspection import inspect_file as inspect_file
 
 _HOMES = {
-    "Enhancer": "fullband.enhance",
+    "Enhancer": "fullband.enhancement",
     "FullbandError": "fullband.errors",
-    "Summary": "fullband.enhance",
-    "enhance": "fullband.enhance",
-    "enhance_file": "fullband.enhance",
+    "Summary": "fullband.enhancement",
+    "enhance": "fullband.enhancement",
+    "enhance_file": "fullband.enhancement",
     "inspect_file": "fullband.inspection",
-    "load": "fullband.enhance",
+    "load": "fullband.enhancement",
     "read": "fullband.audio.file",
     "write": "fullband.audio.file",
 }
@@ -46,7 +46,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'fullband' has no attribute '{name}'")
     value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value  # also puts the function back where importing its module put itself
+    globals()[name] = value
     return value
 
 

@@ -84,7 +84,8 @@ def _file_target(source: Path, output: str | None, to_file: bool) -> str:
 
 
 def _folder_jobs(folder: Path, output: str | None) -> list[Job]:
-    root = Path(output) if output else folder.with_name(f"{folder.resolve().name}{_ADDED}")
+    named = folder if folder.name not in ("", "..") else Path(os.path.abspath(folder))
+    root = Path(output) if output else Path(f"{named}{_ADDED}")
     inside = root.resolve()
     jobs = []
     for parent, folders, names in os.walk(folder):
@@ -110,6 +111,7 @@ def _suffix(source: Path) -> str:
 
 def _refuse_collisions(jobs: list[Job]) -> None:
     seen: dict[str, str] = {}
+    sources = {os.path.abspath(job.source) for job in jobs}
     for job in jobs:
         if job.target == "-":
             continue
@@ -119,4 +121,6 @@ def _refuse_collisions(jobs: list[Job]) -> None:
                 f"{job.target}: both {seen[key]} and {job.source} would become this file; "
                 "enhance them into different folders"
             )
+        if key in sources and key != os.path.abspath(job.source):
+            raise OutputError(f"{job.target}: is itself an input; choose another output")
         seen[key] = job.source

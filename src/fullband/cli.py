@@ -22,26 +22,27 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from fullband.enhance import Summary
+    from fullband.enhancement import Summary
 
 
 class _Commands(click.Group):
-    """Shows fullband's own errors as one line, and leaves 1 as the exit code."""
+    """Shows fullband's own errors and the system's as one line, and leaves 1 as the exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except FullbandError as error:
-            raise click.ClickException(str(error)) from None
         except ModuleNotFoundError as error:
-            extra = _extra_for(error.name or "")
+            module = (error.name or "").split(".")[0]
+            extra = _extra_for(module)
             if extra is None:
                 raise
-            message = f"this needs {error.name}: pip install 'fullband[{extra}]'"
+            message = f"this needs {module}: pip install 'fullband[{extra}]'"
             raise click.ClickException(message) from None
         except BrokenPipeError:  # the reader of our output went away
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(1)
+        except (FullbandError, OSError) as error:
+            raise click.ClickException(_message(error)) from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -84,19 +85,21 @@ def enhance(
 ) -> None:
     """Enhance files, folders (same tree out) or standard input (-)."""
     from fullband.batch import plan_jobs
-    from fullband.enhance import load
+    from fullband.enhancement import load
 
     jobs, problems = plan_jobs(sources, output)
-    if picture is not None and (len(jobs) != 1 or "-" in (jobs[0].source, jobs[0].target)):
+    streamed = any("-" in (job.source, job.target) for job in jobs)
+    if picture is not None and (len(jobs) + len(problems) != 1 or streamed):
         raise click.UsageError("--picture needs exactly one input file and an output file")
     enhancer = load(model)
     console = _console()
+    several = len(jobs) + len(problems) > 1
     for problem in problems:
-        console.print(f"failed  {problem}", style="red", markup=False)
-    with _bar(console, hidden=quiet) as bar:
+        console.print(f"failed  {_shown(problem)}", style="red", markup=False)
+    with _leaving_cleanly(), _bar(console, hidden=quiet) as bar:
         for number, job in enumerate(jobs, start=1):
             label = job.source if len(jobs) == 1 else f"{number}/{len(jobs)} {job.source}"
-            task = bar.add_task(_shortened(label), total=1.0)
+            task = bar.add_task(_shortened(_shown(label)), total=1.0)
             try:
                 summary = enhancer.file(
                     job.source,
@@ -105,9 +108,9 @@ def enhance(
                     force=force,
                     progress=functools.partial(_advance, bar, task),
                 )
-            except FullbandError as error:
-                problems.append(str(error))
-                console.print(f"failed  {error}", style="red", markup=False)
+            except (FullbandError, OSError) as error:
+                problems.append(_message(error))
+                console.print(f"failed  {_message(error)}", style="red", markup=False)
             else:
                 if not quiet:
                     _print_summary(console, summary)
@@ -120,10 +123,10 @@ def enhance(
         if not quiet:
             console.print(f"drew    {picture}", markup=False)
     if problems:
-        if len(jobs) > 1:
+        if several:
             console.print(f"{len(problems)} failed:", style="red")
             for problem in problems:
-                console.print(f"  {problem}", style="red", markup=False)
+                console.print(f"  {_shown(problem)}", style="red", markup=False)
         raise SystemExit(1)
 
 
@@ -156,7 +159,7 @@ def inspect(path: str, picture: str | None, no_picture: bool) -> None:
     if target is not None:
         rows["spectrogram"] = target
     for name, value in rows.items():
-        click.echo(f"{name:12} {value}")
+        click.echo(f"{name:12} {_shown(value)}")
 
 
 @main.command()
@@ -313,11 +316,11 @@ def _print_summary(console: Console, summary: Summary) -> None:
         f"content to {heard.bandwidth_hz:.0f} Hz  {what}  "
         f"{heard.frames / heard.sample_rate:.2f} s at {summary.times_real_time:.1f}x real time"
     )
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(_shown(line), markup=False, highlight=False, soft_wrap=True)
     if summary.limited:
         console.print(
-            f"warning {summary.target}: {summary.limited} samples beyond full scale were limited "
-            f"(peak {_db(summary.peak)} dBFS); lower the input's level to avoid it",
+            f"warning {_shown(summary.target)}: {summary.limited} samples beyond full scale were "
+            f"limited (peak {_db(summary.peak)} dBFS); lower the input's level to avoid it",
             style="yellow",
             markup=False,
             soft_wrap=True,
@@ -329,6 +332,22 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _leaving_cleanly() -> Iterator[None]:
+    """Asked to terminate, leave as after Ctrl-C: without a half-written file."""
+    import signal
+    import threading
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's business
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
@@ -359,6 +378,20 @@ def _advance(bar: Progress, task: TaskID, fraction: float) -> None:
     bar.update(task, completed=fraction)
 
 
+def _message(error: Exception) -> str:
+    """What went wrong, on one line; the system's own errors are given the form of ours."""
+    if isinstance(error, OSError) and not isinstance(error, FullbandError) and error.filename:
+        return _shown(f"{error.filename}: {(error.strerror or 'failed').lower()}")
+    return _shown(str(error))
+
+
+def _shown(text: str) -> str:
+    """The text with everything escaped that would break the line or command the terminal."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+
+
 def _shortened(text: str, width: int = 40) -> str:
     return text if len(text) <= width else f"...{text[-width + 3 :]}"
 
@@ -370,13 +403,12 @@ def _db(amplitude: float) -> str:
 
 
 def _extra_for(module: str) -> str | None:
-    """The extra that brings a module which is not installed."""
+    """The extra that brings a package which is not installed."""
     needs = {
         "train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "onnx", "onnxscript"),
         "evaluate": ("scipy",),
     }
-    top = module.split(".")[0]
-    return next((extra for extra, modules in needs.items() if top in modules), None)
+    return next((extra for extra, modules in needs.items() if module in modules), None)
 
 
 if __name__ == "__main__":

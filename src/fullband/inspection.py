@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from fullband.audio.file import AudioFile, AudioReader
 from fullband.audio.picture import Panel, SpectrogramMeter, draw_spectrograms, feed
-from fullband.enhance import Analysis, analyse
+from fullband.enhancement import Analysis, analyse
 from fullband.errors import OutputError
 
 __all__ = ["Inspection", "compare_picture", "inspect_file"]
@@ -84,4 +85,5 @@ def _draw(picture: str | os.PathLike[str], panels: list[Panel]) -> None:
         reason = (error.strerror or str(error)).lower()
         raise OutputError(f"{path}: the picture cannot be written ({reason})") from None
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)

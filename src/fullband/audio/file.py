@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -33,7 +34,7 @@ from fullband.audio.samples import (
 )
 from fullband.errors import AudioError, AudioFileError, MissingFileError, OutputError
 
-__all__ = ["SUFFIXES", "AudioFile", "AudioReader", "AudioWriter", "read", "write"]
+__all__ = ["BLOCK_SAMPLES", "SUFFIXES", "AudioFile", "AudioReader", "AudioWriter", "read", "write"]
 
 SUFFIXES = {
     ".aif": "AIFF",
@@ -54,7 +55,11 @@ SUFFIXES = {
 _LOSSY_OR_LONG = ("MP3", "OGG")  # their headers state the length roughly or not at all
 _OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
 _MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-_BLOCK_SAMPLES = 1 << 18  # over all channels: 1 MiB of float32 in memory
+_CORRECTION = re.compile(r"(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)")
+_OPEN_ENDED = 0x7FFF_0000  # stated by programs that write to a pipe, and cannot know the length
+BLOCK_SAMPLES = 1 << 18  # over all channels: 1 MiB of float32 in memory
+_STEPS = {"PCM_S8": 1 << 7, "PCM_U8": 1 << 7, "PCM_16": 1 << 15, "PCM_24": 1 << 23}
+_WRITTEN_AT_ONCE = 1 << 16  # frames; Vorbis' encoder keeps what it is given on the stack
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ class AudioReader:
             name=self.name,
             sample_rate=self._file.samplerate,
             channels=self._file.channels,
-            frames=self._file.frames,
+            frames=_stated_frames(self._file),
             container=self._file.format,
             subtype=self._file.subtype,
         )
@@ -113,9 +118,13 @@ class AudioReader:
             self.close()
             raise
 
-    def blocks(self) -> Iterator[Audio]:
-        """Every sample from the start, as consecutive `[C, T]` blocks of bounded size."""
-        frames = max(1, _BLOCK_SAMPLES // self.info.channels)
+    def blocks(self, most_samples: int = BLOCK_SAMPLES) -> Iterator[Audio]:
+        """Every sample from the start, as consecutive `[C, T]` blocks of bounded size.
+
+        Args:
+            most_samples: of a block, over all its channels.
+        """
+        frames = max(1, most_samples // self.info.channels)
         done = 0
         try:
             self._file.seek(0)
@@ -240,11 +249,11 @@ class AudioWriter:
         self.subtype = _fitting_subtype(self.name, self.container, sample_rate, channels, subtype)
         self._integer = self.subtype not in ("FLOAT", "DOUBLE")
         if self.path == "-":
-            folder, prefix = Path(tempfile.gettempdir()), "fullband-"
+            folder = Path(tempfile.gettempdir())
         else:
-            folder, prefix = self._target.parent, f".{self._target.name}."[:200]
+            folder = self._target.parent
             self._refuse_existing()
-        self._temporary = folder / f"{prefix}{secrets.token_hex(4)}.part"
+        self._temporary = folder / f".fullband-{secrets.token_hex(8)}.part"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = soundfile.SoundFile(
@@ -269,8 +278,13 @@ class AudioWriter:
             if beyond.any():
                 self.limited += int(beyond.sum())
                 block = np.clip(block, -1.0, 1.0)
+        if self.subtype in _STEPS:  # libsndfile itself rounds down, which moves everything by half
+            steps = np.float32(_STEPS[self.subtype])
+            block = np.rint(block * steps) / steps
+        frames = np.ascontiguousarray(block.T)
         try:
-            self._file.write(np.ascontiguousarray(block.T))
+            for start in range(0, len(frames), _WRITTEN_AT_ONCE):
+                self._file.write(frames[start : start + _WRITTEN_AT_ONCE])
         except (OSError, soundfile.LibsndfileError) as error:
             raise self._failed(error) from None
         self.frames += block.shape[-1]
@@ -405,6 +419,21 @@ def _fitting_subtype(
     if container == "FLAC" and sample_rate > 655_350:
         raise OutputError(f"{name}: FLAC cannot hold {sample_rate} Hz; use .wav")
     return subtype
+
+
+def _stated_frames(file: soundfile.SoundFile) -> int:
+    """The length that the header of a WAV, AIFF or AU file states, so that a cut-off file is told.
+
+    libsndfile counts the samples that are there, and only its log says that there should be more.
+    """
+    frames = int(file.frames)
+    correction = _CORRECTION.search(file.extra_info)
+    if correction is None:
+        return frames
+    stated, held = int(correction[1]), int(correction[2])
+    if stated >= _OPEN_ENDED or not held:
+        return frames
+    return max(frames, round(frames * stated / held))
 
 
 def _reason(error: Exception) -> str:

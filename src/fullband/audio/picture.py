@@ -15,6 +15,7 @@ __all__ = ["Panel", "SpectrogramMeter", "draw_spectrograms", "feed"]
 
 _COLUMNS, _ROWS = 900, 320
 _RANGE_DB = 90.0
+_DIM_DB = -60.0  # a picture without anything louder is not brightened, so that silence is dark
 _FRAME_S = 0.032
 _INK, _PAPER, _MARK = (40, 40, 40), (255, 255, 255), (90, 220, 255)
 # From black through violet and orange to pale yellow: dark is quiet, and so it is in grey.
@@ -114,7 +115,7 @@ def draw_spectrograms(path: str | os.PathLike[str], panels: Sequence[Panel]) -> 
     height = top + len(panels) * (_ROWS + gap) - gap + bottom
     image = Image.new("RGB", (left + _COLUMNS + right, height), _PAPER)
     draw = ImageDraw.Draw(image)
-    loudest = max(float(panel.level_db.max()) for panel in panels)
+    loudest = max(_DIM_DB, *(float(panel.level_db.max()) for panel in panels))
     for index, panel in enumerate(panels):
         y = top + index * (_ROWS + gap)
         image.paste(Image.fromarray(_colours(panel.level_db[::-1] - loudest)), (left, y))

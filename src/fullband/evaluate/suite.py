@@ -17,7 +17,7 @@ from fullband.corpora.dataset import Decoded, decode
 from fullband.corpora.manifest import read_corpus
 from fullband.degrade import Degradation, ideal_lowpass
 from fullband.engine import OnnxModel, open_model
-from fullband.enhance import load
+from fullband.enhancement import load
 from fullband.evaluate.run import System, evaluate_recordings, fit_length, raw_system
 from fullband.models.spline import interpolate
 from fullband.version import __version__

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from fullband.audio.bandwidth import BandwidthMeter
-from fullband.audio.file import AudioReader, AudioWriter, container_of
+from fullband.audio.file import BLOCK_SAMPLES, AudioReader, AudioWriter, container_of
 from fullband.audio.filters import Fir, crossover_width_hz, highpass_kernel
 from fullband.audio.level import LevelMeter, model_gain
 from fullband.audio.resample import Resampler
@@ -45,7 +45,6 @@ __all__ = [
 ]
 
 AUTO = "auto"
-_ARRAY_BLOCK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -186,7 +185,7 @@ class Enhancer:
         if not samples.shape[-1] or not samples.size:
             raise AudioError("audio holds no samples")
         channels = np.atleast_2d(samples)
-        size = max(1, _ARRAY_BLOCK // len(channels))
+        size = max(1, BLOCK_SAMPLES // len(channels))
         blocks = [channels[:, i : i + size] for i in range(0, channels.shape[-1], size)]
         analysis = analyse(blocks, source_rate)
         model, target_rate = self._plan(analysis, rate)
@@ -213,7 +212,9 @@ class Enhancer:
             stage = EnhanceStage(model, analysis, target_rate)
             subtype = subtype or _subtype_like(reader.info.subtype, os.fspath(target))
             with AudioWriter(target, target_rate, analysis.channels, subtype, force) as writer:
-                for block in advance(reader.blocks()):
+                # Blocks that are still of bounded size once they are at the higher rate.
+                growth = max(1, target_rate // reader.info.sample_rate)
+                for block in advance(reader.blocks(BLOCK_SAMPLES // growth)):
                     writer.write(stage.push(block))
                 writer.write(stage.flush())
         return Summary(

@@ -10,6 +10,7 @@ __all__ = [
     "multi_resolution_log_spectral_distance",
     "relative_error_db",
     "rmse",
+    "spectral_error_db",
 ]
 
 
@@ -28,6 +29,22 @@ def relative_error_db(predicted: Tensor, wide: Tensor) -> Tensor:
     return 10 * torch.log10((error + 1e-8) / (wide.square().sum() + 1e-8))
 
 
+def spectral_error_db(
+    predicted: Tensor, wide: Tensor, frame: int = 512, floor_db: float = -40.0
+) -> Tensor:
+    """The negative SNR of the whole batch at each frequency in dB, averaged over frequency.
+
+    Squared error is dominated by the frequencies where the signal is strongest, or least
+    predictable. Here each frequency counts the same, by how much of its own energy is missed: what
+    can be predicted in a weak band is worth as much as in a strong one. Errors further below their
+    frequency's energy than the floor count as the floor.
+    """
+    error = _stft_power(predicted - wide, frame, frame // 4).sum(dim=(0, 2))
+    power = _stft_power(wide, frame, frame // 4).sum(dim=(0, 2))
+    floor = 10 ** (floor_db / 10)
+    return (10 * torch.log10((error + floor * power + 1e-8) / (power + 1e-8))).mean()
+
+
 def log_spectral_distance(
     predicted: Tensor, wide: Tensor, frame: int = 2048, hop: int = 512, over: str = "time"
 ) -> Tensor:
@@ -37,15 +54,8 @@ def log_spectral_distance(
         over: `time` takes the root of the mean over time and then the mean over frequency, as
             `lsd_2017` does; `frequency` the other way round, as `lsd` does.
     """
-    window = torch.hann_window(frame, device=predicted.device)
-    logs = []
-    for audio in (predicted, wide):
-        spectrum = torch.stft(
-            audio.float(), frame, hop, window=window, center=False, return_complex=True
-        )
-        power = torch.view_as_real(spectrum).square().sum(dim=-1)
-        logs.append(torch.log(power + 1e-8))
-    squared = (logs[0] - logs[1]).square()  # [B, F, frames]
+    logs = [torch.log(_stft_power(audio, frame, hop) + 1e-8) for audio in (predicted, wide)]
+    squared = (logs[0] - logs[1]).square()
     inner = squared.mean(dim=-1 if over == "time" else -2)
     return torch.sqrt(inner + 1e-8).mean()
 
@@ -60,3 +70,12 @@ def multi_resolution_log_spectral_distance(predicted: Tensor, wide: Tensor) -> T
     for frame in frames:
         total = total + log_spectral_distance(predicted, wide, frame, frame // 4)
     return total / len(frames)
+
+
+def _stft_power(audio: Tensor, frame: int, hop: int) -> Tensor:
+    """|X|^2 of Hann-windowed frames, without padding. Shape: `[B, T]` to `[B, F, frames]`."""
+    window = torch.hann_window(frame, device=audio.device)
+    spectrum = torch.stft(
+        audio.float(), frame, hop, window=window, center=False, return_complex=True
+    )
+    return torch.view_as_real(spectrum).square().sum(dim=-1)

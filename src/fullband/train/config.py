@@ -64,6 +64,7 @@ class LossConfig:
 
     rmse: float = 1.0
     relative_error_db: float = 0.0
+    spectral_error_db: float = 0.0
     lsd_2017: float = 0.0
     multi_resolution_lsd: float = 0.0
 

@@ -12,6 +12,7 @@ from fullband.losses.spectral import (
     multi_resolution_log_spectral_distance,
     relative_error_db,
     rmse,
+    spectral_error_db,
 )
 from fullband.train.config import LossConfig, OptimiserConfig, ScheduleConfig
 
@@ -29,6 +30,7 @@ def compute_loss(
     losses = {
         "rmse": rmse,
         "relative_error_db": relative_error_db,
+        "spectral_error_db": spectral_error_db,
         "lsd_2017": log_spectral_distance,
         "multi_resolution_lsd": multi_resolution_log_spectral_distance,
     }

@@ -76,6 +76,8 @@ def find_card(name: str) -> tuple[Card, Path]:
     else:
         weights, card_path = RELEASED / f"{name}.onnx", RELEASED / f"{name}.json"
         known = [path.stem for path in sorted(RELEASED.glob("*.json"))]
+        if name in BASELINES:
+            raise ModelError(f"'{name}' is computed, not trained: it has no card")
         if name not in known:
             known = [*BASELINES, *known]
             close = difflib.get_close_matches(name, known, n=1)

@@ -256,8 +256,20 @@ def export(
 @main.command()
 @click.argument("model", metavar="MODEL")
 @click.argument("corpus", metavar="CORPUS")
-@click.option("--ratio", type=int, default=4, show_default=True, help="Wide rate over narrow rate.")
-@click.option("--rate", type=int, default=16_000, show_default=True, help="The wide rate, Hz.")
+@click.option(
+    "--ratio",
+    type=click.IntRange(2),
+    default=4,
+    show_default=True,
+    help="Wide rate over narrow rate.",
+)
+@click.option(
+    "--rate",
+    type=click.IntRange(1000, 768_000),
+    default=16_000,
+    show_default=True,
+    help="The wide rate, Hz.",
+)
 @click.option(
     "--method",
     default="chebyshev",
@@ -273,7 +285,7 @@ def export(
     help="Also score ideal low-pass, sinc and spline.",
 )
 @click.option("--update-card", is_flag=True, help="Put the means on the model's card.")
-@click.option("--limit", type=int, help="Only the first so many files.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first so many files.")
 def evaluate(
     model: str,
     corpus: str,
@@ -288,8 +300,12 @@ def evaluate(
 ) -> None:
     """Score a model on a corpus, beside the baselines, raw and as `enhance` gives it."""
     from fullband.card import find_card
-    from fullband.evaluate.report import markdown_table, score_card, write_rows
+    from fullband.evaluate.report import check_rows_path, markdown_table, score_card, write_rows
     from fullband.evaluate.suite import evaluate_model
+
+    if rows_path is not None:
+        check_rows_path(Path(rows_path))
+    card_path = find_card(model)[1].with_suffix(".json") if update_card else None
 
     console = _console()
     with _bar(console) as bar:
@@ -303,8 +319,8 @@ def evaluate(
         )
     if rows_path is not None:
         write_rows(rows, Path(rows_path))
-    if update_card:
-        score_card(rows, find_card(model)[1].with_suffix(".json"))
+    if card_path is not None:
+        score_card(rows, card_path)
     click.echo(markdown_table(rows))
 
 

@@ -13,7 +13,14 @@ import numpy as np
 from fullband.card import read_card, write_card
 from fullband.errors import OutputError
 
-__all__ = ["bootstrap_interval", "markdown_table", "read_rows", "score_card", "write_rows"]
+__all__ = [
+    "bootstrap_interval",
+    "check_rows_path",
+    "markdown_table",
+    "read_rows",
+    "score_card",
+    "write_rows",
+]
 
 _COLUMNS = {
     "snr_db": ("SNR dB", 2),
@@ -92,8 +99,7 @@ def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
     Raises:
         OutputError: the ending is neither, or the file cannot be written.
     """
-    if path.suffix not in (".csv", ".json"):
-        raise OutputError(f"{path}: rows are written as .csv or .json")
+    check_rows_path(path)
     rounded = [
         {k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()} for row in rows
     ]
@@ -112,6 +118,16 @@ def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
         raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
     finally:
         part.unlink(missing_ok=True)
+
+
+def check_rows_path(path: Path) -> None:
+    """Refuse a path that rows cannot be written to, before they are computed.
+
+    Raises:
+        OutputError: its ending is neither .csv nor .json.
+    """
+    if path.suffix not in (".csv", ".json"):
+        raise OutputError(f"{path}: rows are written as .csv or .json")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from fullband.corpora.dataset import Decoded, PairDataset, decode
 from fullband.corpora.manifest import read_corpus
 from fullband.corpora.synthetic import synthetic_corpus
 from fullband.degrade import Degradation
-from fullband.errors import SettingsError
+from fullband.errors import ModelError, SettingsError
 from fullband.evaluate.run import evaluate_recordings, mean_scores, raw_system
 from fullband.models.network import Network
 from fullband.models.registry import build_model
@@ -57,6 +57,7 @@ def train(
 
     Raises:
         SettingsError: the run folder belongs to another recipe.
+        ModelError: `start_from` holds a model of another shape.
         MissingFileError, AudioFileError: the corpus is not there or cannot be read.
     """
     begun = time.monotonic()
@@ -74,7 +75,7 @@ def train(
 
     bare = build_model(config.model)
     if start_from is not None:
-        bare.load_state_dict(load_average(start_from)[0].state_dict())
+        _begin_from(start_from, bare)
     average = {name: value.detach().clone() for name, value in bare.state_dict().items()}
     optimiser = make_optimiser(config.optimiser, bare)
     progress = Progress()
@@ -136,6 +137,20 @@ def train(
             if out_of_time:
                 break
     return progress
+
+
+def _begin_from(run: Path, model: Network) -> None:
+    """Copy another run's best averaged weights.
+
+    Raises:
+        MissingFileError: that run has no checkpoint.
+        ModelError: its model has other shapes.
+    """
+    try:
+        model.load_state_dict(load_average(run)[0].state_dict())
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise ModelError(f"{run}: does not fit this recipe's model ({reason})") from None
 
 
 def _validate(

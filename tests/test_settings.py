@@ -307,3 +307,21 @@ def test_what_is_not_toml_is_refused(tmp_path, content, message):
     with pytest.raises(SettingsError) as caught:
         read_toml(recipe)
     assert str(caught.value).startswith(f"{recipe}: {message}")
+
+
+def test_override_leaves_its_input_alone_at_every_depth():
+    data = {"run": {"select": {"a": 1}}}
+    assert override(data, ["run.select.a=2"]) == {"run": {"select": {"a": 2}}}
+    assert data == {"run": {"select": {"a": 1}}}
+
+
+def test_an_assignment_is_one_line():
+    with pytest.raises(SettingsError, match=r"section\.key=value"):
+        parse_assignment("a=1\nb=2")
+
+
+def test_a_recipe_under_a_file_or_with_an_impossible_name(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "recipe.toml", tmp_path / ("x" * 300)):
+        with pytest.raises(MissingFileError):
+            read_toml(path)

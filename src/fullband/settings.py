@@ -7,6 +7,7 @@ Defaults live in the dataclasses and nowhere else.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 import sys
@@ -36,8 +37,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (FileNotFoundError, IsADirectoryError):
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise MissingFileError(f"{path}: no such recipe") from None
+    except OSError as error:
+        raise MissingFileError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{path}: not a text file") from None
     try:
@@ -99,7 +102,7 @@ def parse_assignment(text: str) -> tuple[list[str], Any]:
     """
     path, equals, value = text.partition("=")
     keys = [key.strip() for key in path.split(".")]
-    if not equals or not all(keys):
+    if not equals or not all(keys) or "\n" in text:
         raise SettingsError(f"'{text}': write a setting as section.key=value")
     try:
         return keys, tomllib.loads(f"value = {value}")["value"]
@@ -109,7 +112,7 @@ def parse_assignment(text: str) -> tuple[list[str], Any]:
 
 def override(data: dict[str, Any], assignments: typing.Iterable[str]) -> dict[str, Any]:
     """Apply `section.key=value` assignments to a recipe's dictionary and return the new one."""
-    result = {key: dict(value) if isinstance(value, dict) else value for key, value in data.items()}
+    result = copy.deepcopy(data)
     for text in assignments:
         keys, value = parse_assignment(text)
         table = result

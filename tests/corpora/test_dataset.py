@@ -343,3 +343,11 @@ def test_recordings_that_are_too_short_are_refused(speed):
         f"no recording is as long as a training patch of {needed / 16_000:.2f} s "
         f"(the longest has {(needed - 1) / 16_000:.2f} s); lower data.patch_samples"
     )
+
+
+def test_a_corpus_of_which_nothing_is_left_is_refused(tmp_path):
+    fullband.write(tmp_path / "one.wav", np.zeros(1, np.float32), 16_000)
+    with pytest.raises(AudioFileError, match="nothing is left of it at 4000 Hz"):
+        decode(read_corpus(tmp_path), "test", 4000)
+    with pytest.raises(AudioFileError):  # and no half of a cache entry is left behind
+        decode(read_corpus(tmp_path), "test", 4000)

@@ -117,3 +117,32 @@ def test_the_folder_may_be_given_as_text_and_has_a_name_even_as_a_point(tmp_path
     assert read_corpus(str(tmp_path)) == Corpus(tmp_path.name, tmp_path, {"test": ("a.wav",)})
     monkeypatch.chdir(tmp_path)
     assert read_corpus(".").name == tmp_path.name
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (b"file,split\na.wav,test\nb.wav\n", "line 3 lacks its file or its split"),
+        (b"split,file\ntest\n", "line 2 lacks its file or its split"),
+        (b"file,split\n,test\n", "line 2 lacks its file or its split"),
+        (b"file,split\na.wav,test\na.wav,test\n", "'a.wav' stands twice in split 'test'"),
+        (b"file,split\n\xff.wav,test\n", "not a text file in UTF-8"),
+    ],
+)
+def test_a_table_with_holes_is_refused(tmp_path, table, message):
+    (tmp_path / "files.csv").write_bytes(table)
+    with pytest.raises(AudioFileError, match=message):
+        read_corpus(tmp_path)
+
+
+def test_a_spreadsheets_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
+    (tmp_path / "files.csv").write_text("file,split\na.wav,test\n", encoding="utf-8-sig")
+    assert read_corpus(tmp_path).split("test") == ("a.wav",)
+
+
+def test_a_file_beside_the_split_folders_is_refused(tmp_path):
+    for name in ("train/a.wav", "stray.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(AudioFileError, match=r"stray\.wav: lies beside the split folders"):
+        read_corpus(tmp_path)

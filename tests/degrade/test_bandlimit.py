@@ -263,3 +263,10 @@ def test_a_ratio_that_is_not_whole_is_refused(method):
     with pytest.raises(SettingsError) as caught:
         degrade(noise(0.1, 44_100), 44_100, 16_000, method)
     assert str(caught.value) == f"'{method}' needs a whole ratio, not 44100 to 16000"
+
+
+@pytest.mark.parametrize("cutoff_hz", [250.0, 505.0, 4000.0])
+def test_the_ideal_lowpass_does_not_ring_where_audio_is_loud(cutoff_hz):
+    # Through a Hann window of one second all but -80 dB of a tone lies within 20 Hz of it.
+    below = tone(cutoff_hz - 20, 1, 16_000) * np.hanning(16_000).astype(np.float32)
+    assert error_db(ideal_lowpass(below, 16_000, cutoff_hz), below) < -60

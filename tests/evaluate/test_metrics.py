@@ -311,3 +311,16 @@ def test_what_is_judged_is_left_alone():
     score(predicted, wide, 16_000, 4000)
     np.testing.assert_array_equal(predicted, before)
     np.testing.assert_array_equal(wide, WIDE)
+
+
+def test_silence_is_no_scaled_copy_of_a_signal():
+    assert si_sdr_db(np.zeros(16_000, np.float32), noise(1, 16_000)) == -120
+    assert si_sdr_db(noise(1, 16_000), np.zeros(16_000, np.float32)) == -120
+    assert si_sdr_db(np.zeros(99, np.float32), np.zeros(99, np.float32)) == 120
+
+
+@pytest.mark.parametrize("shape", [(15_900,), (100,), (12_000,), (2, 16_000)])
+@pytest.mark.parametrize("metric", [lsd, lsd_2017])
+def test_spectral_distances_compare_one_length_only(metric, shape):
+    with pytest.raises(AudioError, match="of one length"):
+        metric(noise(1, 16_000), np.zeros(shape, np.float32))

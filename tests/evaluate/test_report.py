@@ -251,3 +251,16 @@ def test_what_is_no_card_is_not_scored(tmp_path):
     with pytest.raises(ModelError, match=r"none\.json: not a model card"):
         score_card(ROWS, tmp_path / "none.json")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rates_come_back_as_whole_numbers(tmp_path):
+    row = {"system": "sinc", "sample_rate": 16_000, "narrow_rate": 4000, "snr_db": 1.5}
+    for name in ("rows.csv", "rows.json"):
+        write_rows([row], tmp_path / name)
+        assert read_rows(tmp_path / name) == [row]
+
+
+def test_a_folder_that_is_a_file_is_an_output_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"rows\.csv: cannot be written"):
+        write_rows([{"system": "sinc", "snr_db": 1.0}], tmp_path / "file" / "rows.csv")

@@ -195,11 +195,8 @@ def test_another_split_is_another_set_of_files(corpus):
 def test_progress_tells_the_system_and_the_files(corpus):
     told = []
     evaluated("sinc", corpus, progress=lambda *state: told.append(state))
-    assert [state for state in told if state[0] != "ideal-lowpass"] == [
-        ("sinc", 0, 2),
-        ("sinc", 1, 2),
-        ("spline", 0, 2),
-        ("spline", 1, 2),
+    assert told == [
+        (system, done, 2) for system in ("ideal-lowpass", "sinc", "spline") for done in (0, 1, 2)
     ]
 
 
@@ -263,3 +260,9 @@ def test_a_damaged_file_is_named(corpus):
     (corpus / "test" / "broken.wav").write_bytes(b"RIFF")
     with pytest.raises(AudioFileError, match=r"broken\.wav: "):
         evaluated("sinc", corpus)
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_leaves_at_least_one_file(corpus, limit):
+    with pytest.raises(SettingsError, match="at least 1 file"):
+        evaluated("sinc", corpus, limit=limit)

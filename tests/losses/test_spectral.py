@@ -16,7 +16,7 @@ from fullband.losses.spectral import (
     rmse,
     spectral_error_db,
 )
-from signals import noise, tone
+from signals import low_passed, noise, tone
 
 LOSSES = [
     rmse,
@@ -71,6 +71,15 @@ def test_spectral_error_has_its_floor():
     wide = noises()
     assert float(spectral_error_db(wide, wide)) == pytest.approx(-40, abs=0.1)
     assert float(spectral_error_db(wide, wide, floor_db=-20.0)) == pytest.approx(-20, abs=0.1)
+
+
+def test_spectral_error_in_part_of_the_band_does_not_see_the_rest():
+    low = low_passed(noise(1, 16_000), 16_000, 3000)
+    wide = batch(low + tone(7000, 1, 16_000))
+    predicted = batch(0.9 * low)
+    floor = float(spectral_error_db(predicted, wide, band=0.25))
+    assert floor == pytest.approx(-20, abs=0.1)
+    assert float(spectral_error_db(predicted, wide)) > floor + 5
 
 
 def test_log_spectral_distance_is_the_metric():

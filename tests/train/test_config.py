@@ -10,7 +10,7 @@ from fullband.degrade import METHODS
 from fullband.errors import MissingFileError, SettingsError
 from fullband.models.registry import build_model, model_config
 from fullband.settings import build, to_dict
-from fullband.train.config import DataConfig, ScheduleConfig, TrainConfig, read_recipe
+from fullband.train.config import DataConfig, LossConfig, ScheduleConfig, TrainConfig, read_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 
@@ -73,6 +73,8 @@ def test_a_recipe_needs_model_and_data(tmp_path):
     [
         (DataConfig, {"corpus": "x", "patch_samples": 0}),
         (DataConfig, {"corpus": "x", "batch_size": 0}),
+        (LossConfig, {"spectral_error_band": 0.0}),
+        (LossConfig, {"spectral_error_band": 1.1}),
         (ScheduleConfig, {"steps": 0}),
         (ScheduleConfig, {"warmup_steps": -1}),
     ],

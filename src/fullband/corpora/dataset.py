@@ -25,7 +25,7 @@ from fullband.audio.resample import resample
 from fullband.audio.samples import Audio
 from fullband.corpora.manifest import Corpus
 from fullband.degrade import draw
-from fullband.errors import AudioFileError
+from fullband.errors import AudioFileError, MissingFileError
 from fullband.models.spline import interpolate
 
 __all__ = ["Decoded", "PairDataset", "decode", "default_cache"]
@@ -178,7 +178,7 @@ def _key(corpus: Corpus, names: tuple[str, ...], sample_rate: int) -> str:
         try:
             status = (corpus.folder / name).stat()
         except OSError:
-            raise AudioFileError(
+            raise MissingFileError(
                 f"{corpus.folder / name}: named by the corpus, not there"
             ) from None
         digest.update(f"\n{name} {status.st_size} {status.st_mtime_ns}".encode())
@@ -190,13 +190,17 @@ def _decode_to(
 ) -> None:
     data.parent.mkdir(parents=True, exist_ok=True)
     starts, levels = [0], []
-    raw = data.with_name(f"{data.name}.{secrets.token_hex(4)}.part")
+    mark = secrets.token_hex(4)
+    raw, part = (path.with_name(f"{path.name}.{mark}.part") for path in (data, index))
     try:
         with raw.open("wb") as out:
             for name in names:
                 audio, rate = read(corpus.folder / name)
                 mono = audio if audio.ndim == 1 else audio.mean(axis=0)
                 mono = resample(mono, rate, sample_rate)
+                if not len(mono):
+                    where = corpus.folder / name
+                    raise AudioFileError(f"{where}: nothing is left of it at {sample_rate} Hz")
                 levels.append(active_level_db(mono, sample_rate))
                 starts.append(starts[-1] + len(mono))
                 out.write(mono.tobytes())
@@ -204,6 +208,8 @@ def _decode_to(
         samples[:] = np.memmap(raw, np.float32, "r")
         samples.flush()
         described = {"starts": starts, "levels_db": levels}
-        index.write_text(json.dumps(described), encoding="utf-8")  # last: it marks completeness
+        part.write_text(json.dumps(described), encoding="utf-8")
+        part.replace(index)  # last: it marks completeness
     finally:
         raw.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)

@@ -48,7 +48,8 @@ def read_corpus(folder: str | Path) -> Corpus:
 
     Raises:
         MissingFileError: there is no such folder, or no audio in it.
-        AudioFileError: its files.csv lacks a column or names a file outside the folder.
+        AudioFileError: its files.csv lacks a column or a field, names a file twice or one outside
+            the folder; or a file lies beside the split folders.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -62,15 +63,22 @@ def read_corpus(folder: str | Path) -> Corpus:
 
 def _from_table(table: Path) -> dict[str, tuple[str, ...]]:
     files: dict[str, list[str]] = {}
-    with table.open(newline="", encoding="utf-8") as lines:
-        rows = csv.DictReader(lines)
-        if not {"file", "split"} <= set(rows.fieldnames or ()):
-            raise AudioFileError(f"{table}: needs the columns 'file' and 'split'")
-        for row in rows:
-            name = row["file"]
-            if Path(name).is_absolute() or ".." in Path(name).parts:
-                raise AudioFileError(f"{table}: '{name}' lies outside the corpus")
-            files.setdefault(row["split"], []).append(name)
+    try:
+        text = table.read_text(encoding="utf-8-sig")  # spreadsheets like to begin with a mark
+    except UnicodeDecodeError:
+        raise AudioFileError(f"{table}: not a text file in UTF-8") from None
+    rows = csv.DictReader(text.splitlines())
+    if not {"file", "split"} <= set(rows.fieldnames or ()):
+        raise AudioFileError(f"{table}: needs the columns 'file' and 'split'")
+    for row in rows:
+        name, split = row["file"], row["split"]
+        if not name or not split:
+            raise AudioFileError(f"{table}: line {rows.line_num} lacks its file or its split")
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise AudioFileError(f"{table}: '{name}' lies outside the corpus")
+        if name in files.setdefault(split, []):
+            raise AudioFileError(f"{table}: '{name}' stands twice in split '{split}'")
+        files[split].append(name)
     return {split: tuple(sorted(names)) for split, names in sorted(files.items())}
 
 
@@ -83,6 +91,8 @@ def _from_folders(folder: Path) -> dict[str, tuple[str, ...]]:
     by_split = any(path.parts[0].startswith(_SPLITS) for path in found if len(path.parts) > 1)
     files: dict[str, list[str]] = {}
     for path in found:
-        split = path.parts[0] if by_split and len(path.parts) > 1 else "test"
+        if by_split and len(path.parts) == 1:
+            raise AudioFileError(f"{folder / path}: lies beside the split folders, in none of them")
+        split = path.parts[0] if by_split else "test"
         files.setdefault(split, []).append(path.as_posix())
     return {split: tuple(names) for split, names in files.items()}

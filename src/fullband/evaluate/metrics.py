@@ -54,6 +54,8 @@ def si_sdr_db(predicted: Audio, wide: Audio) -> float:
         both `[T]`.
     """
     x, y = _pair(predicted, wide)
+    if not np.any(x) and np.any(y):
+        return -MOST_DB  # silence is no scaled copy of anything
     target = np.dot(x, y) / (np.dot(y, y) + 1e-20) * y
     return _ratio_db(np.sum(target**2), np.sum((x - target) ** 2))
 
@@ -67,7 +69,8 @@ def lsd_2017(predicted: Audio, wide: Audio) -> float:
     Shape:
         both `[T]`.
     """
-    difference = np.log(_power(wide) + 1e-8) - np.log(_power(predicted) + 1e-8)
+    x, y = _pair(predicted, wide)
+    difference = np.log(_power(y) + 1e-8) - np.log(_power(x) + 1e-8)
     return min(float(np.mean(np.sqrt(np.mean(difference**2, axis=1)))), 10.0)
 
 
@@ -90,7 +93,8 @@ def lsd(
     Shape:
         both `[T]`.
     """
-    difference = _log10_power(wide) - _log10_power(predicted)
+    x, y = _pair(predicted, wide)
+    difference = _log10_power(y) - _log10_power(x)
     if sample_rate is not None:
         frequencies = np.linspace(0, sample_rate / 2, len(difference))
         difference = difference[(frequencies >= from_hz) & (frequencies < to_hz)]

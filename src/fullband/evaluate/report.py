@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 from dataclasses import replace
@@ -117,7 +118,8 @@ def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def check_rows_path(path: Path) -> None:
@@ -137,9 +139,15 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         return rows
     with path.open(newline="", encoding="utf-8") as lines:
         return [
-            {k: float(v) if k in _COLUMNS or k == "seconds" else v for k, v in row.items()}
+            {name: _parsed(name, text) for name, text in row.items()}
             for row in csv.DictReader(lines)
         ]
+
+
+def _parsed(name: str, text: str) -> str | int | float:
+    if name in ("sample_rate", "narrow_rate"):
+        return int(text)
+    return float(text) if name in _COLUMNS or name == "seconds" else text
 
 
 def _cell(values: list[float], decimals: int) -> str:

@@ -18,6 +18,7 @@ from fullband.corpora.manifest import read_corpus
 from fullband.degrade import Degradation, ideal_lowpass
 from fullband.engine import OnnxModel, open_model
 from fullband.enhancement import load
+from fullband.errors import SettingsError
 from fullband.evaluate.run import System, evaluate_recordings, fit_length, raw_system
 from fullband.models.spline import interpolate
 from fullband.version import __version__
@@ -55,7 +56,8 @@ def evaluate_model(
     Raises:
         MissingFileError, AudioFileError: the corpus is not there or cannot be read.
         ModelError: there is no such model.
-        SettingsError: the degradation is unknown or does not fit the rates.
+        SettingsError: the degradation is unknown or does not fit the rates; no file is left by the
+            limit.
     """
     decoded = _first(decode(read_corpus(corpus), split, sample_rate, cache), limit)
     degradation = Degradation(method, sample_rate, narrow_rate)
@@ -72,9 +74,8 @@ def evaluate_model(
     rows = []
     for name, system in systems.items():
         if name == "ideal-lowpass":
-            scored = _evaluate_reference(decoded, degradation)
-        else:
-            scored = evaluate_recordings(system, decoded, degradation, _counted(name, progress))
+            system = _ideal_lowpass(decoded)
+        scored = evaluate_recordings(system, decoded, degradation, _counted(name, progress))
         rows += [{"system": name, **origin, **row} for row in scored]
     return rows
 
@@ -84,17 +85,17 @@ def _systems(model: str, sample_rate: int, baselines: bool) -> tuple[dict[str, S
     systems: dict[str, System] = {}
     if baselines:
         systems["ideal-lowpass"] = _unused
-        systems["sinc"] = _resampled
-        systems["spline"] = _splined
+        systems |= _BARE
     opened = open_model(model) if model != "auto" else None
     digest = ""
     if isinstance(opened, OnnxModel):
         digest = opened.card.sha256
         if opened.sample_rate == sample_rate:
             systems[f"{opened.name} (raw)"] = raw_system(opened.run, opened.card)
-    name = opened.name if opened is not None else "auto"
-    if name not in systems:
-        systems[name] = _enhanced(model)
+    if model in _BARE:
+        systems[model] = _BARE[model]
+    else:
+        systems[opened.name if opened is not None else "auto"] = _enhanced(model)
     return systems, digest
 
 
@@ -119,22 +120,27 @@ def _splined(narrow: Audio, degradation: Degradation, length: int) -> Audio:
     return fit_length(wide, length)
 
 
+_BARE: dict[str, System] = {"sinc": _resampled, "spline": _splined}
+
+
 def _unused(narrow: Audio, degradation: Degradation, length: int) -> Audio:
     raise AssertionError("the ideal low-pass is made from the wide audio")
 
 
-def _evaluate_reference(decoded: Decoded, degradation: Degradation) -> list[dict[str, Any]]:
-    """The rows of the ideal low-pass, which sees the wide audio itself."""
+def _ideal_lowpass(decoded: Decoded) -> System:
+    """The ideal low-pass sees the wide audio itself: one recording after the other."""
     recordings = iter(range(len(decoded)))
 
     def system(narrow: Audio, degradation: Degradation, length: int) -> Audio:
         wide = decoded.recording(next(recordings))
         return ideal_lowpass(wide, degradation.sample_rate, degradation.cutoff_hz)
 
-    return evaluate_recordings(system, decoded, degradation)
+    return system
 
 
 def _first(decoded: Decoded, limit: int | None) -> Decoded:
+    if limit is not None and limit < 1:
+        raise SettingsError(f"the limit must be at least 1 file, got {limit}")
     if limit is None or limit >= len(decoded):
         return decoded
     return Decoded(
@@ -155,6 +161,8 @@ def _counted(
             if progress is not None:
                 progress(name, done, len(indices))
             yield index
+        if progress is not None:
+            progress(name, len(indices), len(indices))
 
     return wrap
 

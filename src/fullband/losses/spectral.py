@@ -30,7 +30,11 @@ def relative_error_db(predicted: Tensor, wide: Tensor) -> Tensor:
 
 
 def spectral_error_db(
-    predicted: Tensor, wide: Tensor, frame: int = 512, floor_db: float = -40.0
+    predicted: Tensor,
+    wide: Tensor,
+    frame: int = 512,
+    floor_db: float = -40.0,
+    band: float = 1.0,
 ) -> Tensor:
     """The negative SNR of the whole batch at each frequency in dB, averaged over frequency.
 
@@ -38,9 +42,14 @@ def spectral_error_db(
     predictable. Here each frequency counts the same, by how much of its own energy is missed: what
     can be predicted in a weak band is worth as much as in a strong one. Errors further below their
     frequency's energy than the floor count as the floor.
+
+    Args:
+        band: the part of the spectrum that counts, from 0 Hz up to this fraction of Nyquist. What
+            lies far above the cutoff cannot be predicted as a waveform and only adds noise.
     """
-    error = _stft_power(predicted - wide, frame, frame // 4).sum(dim=(0, 2))
-    power = _stft_power(wide, frame, frame // 4).sum(dim=(0, 2))
+    bins = round(band * (frame // 2)) + 1
+    error = _stft_power(predicted - wide, frame, frame // 4)[:, :bins].sum(dim=(0, 2))
+    power = _stft_power(wide, frame, frame // 4)[:, :bins].sum(dim=(0, 2))
     floor = 10 ** (floor_db / 10)
     return (10 * torch.log10((error + floor * power + 1e-8) / (power + 1e-8))).mean()
 

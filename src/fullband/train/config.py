@@ -60,13 +60,23 @@ class DegradeConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """The weight of each loss; see `fullband.losses.spectral`."""
+    """The weight of each loss; see `fullband.losses.spectral`.
+
+    Attributes:
+        spectral_error_band: the fraction of the spectrum, from 0 Hz, in which `spectral_error_db`
+            counts errors.
+    """
 
     rmse: float = 1.0
     relative_error_db: float = 0.0
     spectral_error_db: float = 0.0
+    spectral_error_band: float = 1.0
     lsd_2017: float = 0.0
     multi_resolution_lsd: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.spectral_error_band <= 1:
+            raise SettingsError("loss needs spectral_error_band in (0, 1]")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -27,10 +29,10 @@ def compute_loss(
     Shape:
         predicted, wide `[B, T]`.
     """
-    losses = {
+    losses: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         "rmse": rmse,
         "relative_error_db": relative_error_db,
-        "spectral_error_db": spectral_error_db,
+        "spectral_error_db": partial(spectral_error_db, band=weights.spectral_error_band),
         "lsd_2017": log_spectral_distance,
         "multi_resolution_lsd": multi_resolution_log_spectral_distance,
     }

@@ -2,13 +2,14 @@
 
     python docs/fill_tables.py [--check]
 
-A table stands between `<!-- rows: PATH -->`, `<!-- speed: PATH -->` or `<!-- training: PATH -->`
-and `<!-- end -->`, PATH being relative to the project; everything between is replaced. With --check
+A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed or
+training and PATH relative to the project; everything between is replaced. With --check
 nothing is written, and a document whose tables are not those of the stored rows is an error.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import sys
@@ -18,7 +19,9 @@ from fullband.evaluate.report import markdown_table, read_rows
 
 PROJECT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "docs/results.md")
-_TABLE = re.compile(r"(<!-- (rows|speed|training): (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_TABLE = re.compile(
+    r"(<!-- (rows|speed|training|bands): (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL
+)
 
 
 def main() -> None:
@@ -41,7 +44,12 @@ def filled(text: str) -> str:
 
     def table(match: re.Match[str]) -> str:
         opening, kind, path, _, end = match.groups()
-        make = {"rows": rows_table, "speed": speed_table, "training": training_table}[kind]
+        make = {
+            "bands": bands_table,
+            "rows": rows_table,
+            "speed": speed_table,
+            "training": training_table,
+        }[kind]
         return f"{opening}{make(PROJECT / path)}\n{end}"
 
     return _TABLE.sub(table, text)
@@ -78,16 +86,42 @@ def speed_table(path: Path) -> str:
     return "\n".join([*lines, "", f"{origin}. Figures: `{path.relative_to(PROJECT)}`."])
 
 
+def bands_table(path: Path) -> str:
+    """The energy of each system's error by band."""
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    edges = [f"{edge / 1000:g}" for edge in measured["edges_hz"]]
+    heading = ["error, dB", *(f"{low}-{high} kHz" for low, high in itertools.pairwise(edges))]
+    lines = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
+    for name, values in measured["bands_db"].items():
+        lines.append("| " + " | ".join([name, *(f"{value:.1f}" for value in values)]) + " |")
+    origin = (
+        f"{measured['corpus']}, split {measured['split']}; {measured['method']}, "
+        f"{measured['narrow_rate']} to {measured['sample_rate']} Hz; commit {measured['commit']}, "
+        f"{measured['machine']}, {measured['date']}"
+    )
+    return "\n".join([*lines, "", f"{origin}. Figures: `{path.relative_to(PROJECT)}`."])
+
+
 def training_table(path: Path) -> str:
-    """The learning curve: validation scores by step, at most ten lines of them."""
+    """The learning curve: validation scores by step, at most ten lines of them.
+
+    Logs of stages, each begun from the one before, stand one after the other in the file: where the
+    steps begin again, they and the minutes are counted on.
+    """
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    valid = [line for line in lines if line["kind"] == "valid"]
+    valid: list[dict[str, float]] = []
+    steps = seconds = before = 0.0
+    for line in (line for line in lines if line["kind"] == "valid"):
+        if line["step"] < before:
+            steps, seconds = valid[-1]["step"], valid[-1]["seconds"]
+        before = line["step"]
+        valid.append({**line, "step": line["step"] + steps, "seconds": line["seconds"] + seconds})
     every = -(-len(valid) // 10)
     shown = valid[::-every][::-1]
     table = ["| step | minutes | SNR dB | lsd_2017 | lsd |", "|---|---|---|---|---|"]
     for line in shown:
         table.append(
-            f"| {line['step']} | {line['seconds'] / 60:.0f} | {line['snr_db']:.2f} | "
+            f"| {line['step']:.0f} | {line['seconds'] / 60:.0f} | {line['snr_db']:.2f} | "
             f"{line['lsd_2017']:.2f} | {line['lsd']:.2f} |"
         )
     return "\n".join(table)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import re
 import shutil
 import subprocess
@@ -45,3 +47,23 @@ def test_demo_recording_is_what_its_licence_says() -> None:
     audio, sample_rate = fullband.read(PROJECT / "demo" / "telephone-8khz.wav")
     assert sample_rate == 8000
     assert audio.shape == (62699,)  # 7.8 s, mono
+
+
+def test_a_learning_curve_of_several_stages_counts_on(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("fill_tables", PROJECT / "docs/fill_tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    fill_tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fill_tables)
+    scores = {"snr_db": 14.0, "lsd_2017": 3.0, "lsd": 1.5}
+    steps = [(100, 60), (200, 120), (50, 30), (150, 90)]  # two stages
+    lines = [{"kind": "valid", "step": n, "seconds": s, **scores} for n, s in steps]
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    rows = fill_tables.training_table(path).splitlines()[2:]
+    assert [row.split(" | ")[:2] for row in rows] == [
+        ["| 100", "1"],
+        ["| 200", "2"],
+        ["| 250", "2"],
+        ["| 350", "4"],
+    ]

@@ -23,7 +23,7 @@ from fullband.evaluate.run import System, evaluate_recordings, fit_length, raw_s
 from fullband.models.spline import interpolate
 from fullband.version import __version__
 
-__all__ = ["evaluate_model"]
+__all__ = ["evaluate_model", "provenance"]
 
 
 def evaluate_model(
@@ -69,7 +69,7 @@ def evaluate_model(
         "sample_rate": sample_rate,
         "narrow_rate": narrow_rate,
         "model_sha256": digest,
-        **_provenance(),
+        **provenance(),
     }
     rows = []
     for name, system in systems.items():
@@ -167,7 +167,7 @@ def _counted(
     return wrap
 
 
-def _provenance() -> dict[str, str]:
+def provenance() -> dict[str, str]:
     """What a figure must be stored with: version, commit, machine, day."""
     folder = Path(__file__).parent
     try:

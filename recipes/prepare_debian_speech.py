@@ -6,7 +6,8 @@ LIST.csv names the recordings (columns package, path, speaker, split, usable_16k
 downloaded with `apt-get download` and unpacked with `dpkg-deb -x`: nothing is installed and root is
 not needed. Only ready-to-read files are taken (no headerless G.722). FOLDER gets a `files.csv` in
 the form that `fullband train` and `fullband evaluate` read; `--also` adds another corpus to it, so
-that one training can use both. The `valid-short` split is every eighth validation file.
+that one training can use both. The splits `valid-short` and `test-short` are every eighth
+file of `valid` and `test`.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ def main() -> None:
     for also in options.also:
         name, _, corpus = also.partition("=")
         rows += linked(name, Path(corpus), options.folder)
-    valid = [row for row in rows if row["split"] == "valid"]
-    rows += [{**row, "split": "valid-short"} for row in valid[::8]]
+    for split in ("valid", "test"):
+        own = [row for row in rows if row["split"] == split]
+        rows += [{**row, "split": f"{split}-short"} for row in own[::8]]
 
     with (options.folder / "files.csv").open("w", newline="", encoding="utf-8") as out:
         writer = csv.DictWriter(out, ["file", "split", "speaker"])

@@ -11,6 +11,8 @@ from fullband.models.audiounet import AudioUNet, AudioUNetConfig
 from fullband.models.network import Network
 from fullband.models.registry import ARCHITECTURES, architecture, build_model, model_config
 
+SMALL = {"audiounet": {"width": 1 / 32}, "dnn": {"patch": 64}}
+
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture_keeps_the_contract(name):
@@ -23,7 +25,7 @@ def test_every_architecture_keeps_the_contract(name):
     assert config.upsampling in ("spline", "sinc")
     assert config.stride >= 1
     assert config.context >= 0
-    settings = {"name": name, "width": 1 / 32}
+    settings = {"name": name, **SMALL[name]}
     audio = torch.randn(2, 333)
     assert build_model(settings).eval()(audio).shape == audio.shape
 
@@ -40,7 +42,7 @@ def test_options_reach_the_configuration():
     ("settings", "error", "message"),
     [
         ({"name": "audionet"}, ModelError, "did you mean 'audiounet'"),
-        ({"name": "zzz"}, ModelError, "one of audiounet"),
+        ({"name": "zzz"}, ModelError, "one of audiounet, dnn"),
         ({"name": "audiounet", "widht": 1.0}, SettingsError, "did you mean 'width'"),
         ({"name": "audiounet", "ratio": 7}, SettingsError, "model 'audiounet'"),
         ({"name": 3}, ModelError, "needs a name"),

@@ -15,6 +15,7 @@ __all__ = ["ARCHITECTURES", "BASELINES", "architecture", "build_model", "model_c
 
 ARCHITECTURES = {
     "audiounet": ("fullband.models.audiounet", "AudioUNet", "AudioUNetConfig"),
+    "dnn": ("fullband.models.dnn", "DNN", "DNNConfig"),
 }
 """Name to module, network class and configuration class."""
 

@@ -14,6 +14,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from fullband.evaluate.report import markdown_table, read_rows
 
@@ -58,13 +59,16 @@ def filled(text: str) -> str:
 def rows_table(path: Path) -> str:
     """Scores per system, and below them what was measured, where and from which commit."""
     rows = read_rows(path)
-    first = rows[0]
-    origin = (
-        f"{first['corpus']}, split {first['split']}; {first['method']}, "
-        f"{first['narrow_rate']} to {first['sample_rate']} Hz; commit {first['commit']}, "
-        f"{first['machine']}, {first['date']}"
+    return f"{markdown_table(rows)}\n\n{origin(rows[0])}. Rows: `{path.relative_to(PROJECT)}`."
+
+
+def origin(measured: dict[str, Any]) -> str:
+    """What was measured, where, from which commit and when."""
+    return (
+        f"{measured['corpus']}, split {measured['split']}; {measured['method']}, "
+        f"{measured['narrow_rate']} to {measured['sample_rate']} Hz; commit {measured['commit']}, "
+        f"{measured['machine']}, {measured['date']}"
     )
-    return f"{markdown_table(rows)}\n\n{origin}. Rows: `{path.relative_to(PROJECT)}`."
 
 
 def speed_table(path: Path) -> str:
@@ -94,12 +98,8 @@ def bands_table(path: Path) -> str:
     lines = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
     for name, values in measured["bands_db"].items():
         lines.append("| " + " | ".join([name, *(f"{value:.1f}" for value in values)]) + " |")
-    origin = (
-        f"{measured['corpus']}, split {measured['split']}; {measured['method']}, "
-        f"{measured['narrow_rate']} to {measured['sample_rate']} Hz; commit {measured['commit']}, "
-        f"{measured['machine']}, {measured['date']}"
-    )
-    return "\n".join([*lines, "", f"{origin}. Figures: `{path.relative_to(PROJECT)}`."])
+    where = f"{origin(measured)}. Figures: `{path.relative_to(PROJECT)}`."
+    return "\n".join([*lines, "", where])
 
 
 def training_table(path: Path) -> str:

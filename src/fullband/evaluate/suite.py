@@ -61,7 +61,7 @@ def evaluate_model(
     """
     decoded = _first(decode(read_corpus(corpus), split, sample_rate, cache), limit)
     degradation = Degradation(method, sample_rate, narrow_rate)
-    systems, digest = _systems(model, sample_rate, baselines)
+    systems, digest = _systems(model, decoded, baselines)
     origin = {
         "corpus": Path(corpus).resolve().name,
         "split": split,
@@ -73,24 +73,22 @@ def evaluate_model(
     }
     rows = []
     for name, system in systems.items():
-        if name == "ideal-lowpass":
-            system = _ideal_lowpass(decoded)
         scored = evaluate_recordings(system, decoded, degradation, _counted(name, progress))
         rows += [{"system": name, **origin, **row} for row in scored]
     return rows
 
 
-def _systems(model: str, sample_rate: int, baselines: bool) -> tuple[dict[str, System], str]:
+def _systems(model: str, decoded: Decoded, baselines: bool) -> tuple[dict[str, System], str]:
     """What is scored, in the table's order, and the digest of the model's weights."""
     systems: dict[str, System] = {}
     if baselines:
-        systems["ideal-lowpass"] = _unused
+        systems["ideal-lowpass"] = _ideal_lowpass(decoded)
         systems |= _BARE
     opened = open_model(model) if model != "auto" else None
     digest = ""
     if isinstance(opened, OnnxModel):
         digest = opened.card.sha256
-        if opened.sample_rate == sample_rate:
+        if opened.sample_rate == decoded.sample_rate:
             systems[f"{opened.name} (raw)"] = raw_system(opened.run, opened.card)
     if model in _BARE:
         systems[model] = _BARE[model]
@@ -121,10 +119,6 @@ def _splined(narrow: Audio, degradation: Degradation, length: int) -> Audio:
 
 
 _BARE: dict[str, System] = {"sinc": _resampled, "spline": _splined}
-
-
-def _unused(narrow: Audio, degradation: Degradation, length: int) -> Audio:
-    raise AssertionError("the ideal low-pass is made from the wide audio")
 
 
 def _ideal_lowpass(decoded: Decoded) -> System:

@@ -300,6 +300,7 @@ def evaluate(
 ) -> None:
     """Score a model on a corpus, beside the baselines, raw and as `enhance` gives it."""
     from fullband.card import find_card
+    from fullband.degrade import lower_rate
     from fullband.evaluate.report import check_rows_path, markdown_table, score_card, write_rows
     from fullband.evaluate.suite import evaluate_model
 
@@ -315,13 +316,91 @@ def evaluate(
             bar.update(task, description=label, completed=done, total=total)
 
         rows = evaluate_model(
-            model, corpus, rate, rate // ratio, method, split, baselines, limit, advance
+            model, corpus, rate, lower_rate(rate, ratio), method, split, baselines, limit, advance
         )
     if rows_path is not None:
         write_rows(rows, Path(rows_path))
     if card_path is not None:
         score_card(rows, card_path)
     click.echo(markdown_table(rows))
+
+
+@main.command()
+@click.argument("folder", metavar="FOLDER")
+@click.option("--corpus", required=True, metavar="CORPUS", help="The recordings: a folder.")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="A released model or the path of an exported one; repeat for several.",
+)
+@click.option("--ratio", type=click.IntRange(2), default=4, show_default=True)
+@click.option(
+    "--rate",
+    type=click.IntRange(1000, 768_000),
+    default=16_000,
+    show_default=True,
+    help="The wide rate, Hz.",
+)
+@click.option("--method", default="chebyshev", show_default=True, help="See fullband.degrade.")
+@click.option("--split", default="test", show_default=True)
+@click.option(
+    "--samples",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="How many recordings are shown, evenly spread.",
+)
+@click.option(
+    "--search",
+    type=click.IntRange(1),
+    default=40,
+    show_default=True,
+    help="How many are searched for moments where a model goes wrong.",
+)
+@click.option("--title", metavar="TEXT", help="Of the page. Default: the corpus and the rates.")
+@click.option("--force", is_flag=True, help="Replace a page that is there.")
+def report(
+    folder: str,
+    corpus: str,
+    models: tuple[str, ...],
+    ratio: int,
+    rate: int,
+    method: str,
+    split: str,
+    samples: int,
+    search: int,
+    title: str | None,
+    force: bool,
+) -> None:
+    """Write a page where models are heard and seen beside the original and the spline."""
+    from fractions import Fraction
+
+    from fullband.evaluate.page import write_model_page
+
+    with _leaving_cleanly(), _bar(_console()) as bar:
+        task = bar.add_task("recordings", total=None)
+
+        def advance(label: str, done: int, total: int) -> None:
+            bar.update(task, description=label, completed=done, total=total)
+
+        page = write_model_page(
+            Path(folder),
+            corpus,
+            models,
+            rate,
+            Fraction(rate, ratio),
+            method,
+            split,
+            samples,
+            search,
+            title,
+            force,
+            advance,
+        )
+    click.echo(f"wrote {page}")
 
 
 def _print_summary(console: Console, summary: Summary) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import scipy.signal
 import soxr
 
-from fullband.degrade.bandlimit import METHODS, degrade, ideal_lowpass
+from fullband.degrade.bandlimit import METHODS, degrade, ideal_lowpass, lower_rate
 from fullband.errors import SettingsError
 from signals import click, error_db, lag, noise, rms_db, sweep, tone
 
@@ -270,3 +271,14 @@ def test_the_ideal_lowpass_does_not_ring_where_audio_is_loud(cutoff_hz):
     # Through a Hann window of one second all but -80 dB of a tone lies within 20 Hz of it.
     below = tone(cutoff_hz - 20, 1, 16_000) * np.hanning(16_000).astype(np.float32)
     assert error_db(ideal_lowpass(below, 16_000, cutoff_hz), below) < -60
+
+
+def test_six_times_lower_than_16_khz_is_a_fraction_and_keeps_every_sixth_sample():
+    assert lower_rate(16_000, 4) == 4000
+    assert lower_rate(16_000, 6) == Fraction(8000, 3)
+    wide = noise(1, 16_000)
+    narrow = degrade(wide, 16_000, lower_rate(16_000, 6), "subsample")
+    np.testing.assert_array_equal(narrow, wide[::6])
+    for method in ("kaiser", "sinc-hann", "soxr"):
+        length = len(degrade(wide, 16_000, lower_rate(16_000, 6), method))
+        assert abs(length - 16_000 / 6) <= 1

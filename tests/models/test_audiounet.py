@@ -117,7 +117,7 @@ def test_without_biases_silence_stays_silence_and_with_them_it_does_not():
     silence = torch.zeros(1, 2000)
     assert torch.equal(small(bias=False)(silence), silence)
     network = small(bias=True)
-    torch.nn.init.constant_(network.bottleneck.bias, 0.1)
+    torch.nn.init.constant_(network.bottleneck.conv.bias, 0.1)
     assert not torch.equal(network(silence), silence)
 
 
@@ -131,7 +131,7 @@ def test_dropout_acts_in_training_only():
 
 @pytest.mark.parametrize(
     "options",
-    [{"depth": 0}, {"width": 0.0}, {"dropout": 1.0}, {"ratio": 1}, {"ratio": 3}],
+    [{"depth": 0}, {"width": 0.0}, {"dropout": 1.0}, {"ratio": 1}, {"equaliser_taps": 8}],
 )
 def test_impossible_settings_are_refused(options):
     with pytest.raises(SettingsError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import scipy.interpolate
@@ -95,3 +97,10 @@ def test_a_stream_of_nothing_gives_nothing():
 def test_downsampling_reads_the_curve_it_would_draw():
     audio = low_passed(noise(0.5, 48_000), 48_000, 3000)
     np.testing.assert_allclose(interpolate(audio, 48_000, 8000), audio[::6], atol=1e-6)
+
+
+def test_a_rate_may_be_a_fraction():
+    wide = tone(300, 0.6, 16_000)
+    result = interpolate(wide[::6], Fraction(8000, 3), 16_000)
+    assert result.shape == (1600 * 6,)
+    assert error_db(result, wide) < -50

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fullband.audio.samples import Audio
+from fullband.audio.samples import Audio, Rate
 
 __all__ = ["REFERENCE_LEVEL_DB", "LevelMeter", "active_level_db", "model_gain"]
 
@@ -25,7 +25,7 @@ class LevelMeter:
     sentence and the same sentence with silence around it have the same level.
     """
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: Rate) -> None:
         self._block = max(1, round(_BLOCK_S * sample_rate))
         self._rest = np.zeros(0, np.float64)
         self._powers: list[np.ndarray] = []
@@ -52,7 +52,7 @@ class LevelMeter:
         return max(SILENCE_DB, float(10 * np.log10(active + 1e-20)))
 
 
-def active_level_db(audio: Audio, sample_rate: int) -> float:
+def active_level_db(audio: Audio, sample_rate: Rate) -> float:
     """The active level of whole audio in dB relative to full scale; see `LevelMeter`.
 
     Shape:

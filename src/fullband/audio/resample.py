@@ -9,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 import soxr
 
-from fullband.audio.samples import Audio, output_length
+from fullband.audio.samples import Audio, Rate, output_length
 
 __all__ = ["Resampler", "resample"]
 
 _QUALITY = "VHQ"
 
 
-def resample(audio: Audio, source_rate: int, target_rate: int) -> Audio:
+def resample(audio: Audio, source_rate: Rate, target_rate: Rate) -> Audio:
     """Bring audio to another rate, keeping its length in seconds, its level and its alignment.
 
     Shape:
@@ -40,7 +40,7 @@ class Resampler:
         push: block `[C, T]`, result `[C, T']`, where T' may be 0 while the filter fills.
     """
 
-    def __init__(self, source_rate: int, target_rate: int, channels: int) -> None:
+    def __init__(self, source_rate: Rate, target_rate: Rate, channels: int) -> None:
         self.source_rate = source_rate
         self.target_rate = target_rate
         self._channels = channels
@@ -49,7 +49,7 @@ class Resampler:
         self._stream: soxr.ResampleStream | None = None
         if source_rate != target_rate:
             self._stream = soxr.ResampleStream(
-                source_rate, target_rate, channels, dtype="float32", quality=_QUALITY
+                float(source_rate), float(target_rate), channels, dtype="float32", quality=_QUALITY
             )
 
     def push(self, block: Audio) -> Audio:

@@ -6,6 +6,7 @@ a batch) before it, full scale at 1.0.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = [
     "MAX_SAMPLE_RATE",
     "MIN_SAMPLE_RATE",
     "Audio",
+    "Rate",
     "as_audio",
     "check_finite",
     "check_sample_rate",
@@ -25,6 +27,9 @@ __all__ = [
 ]
 
 Audio = NDArray[np.float32]
+
+Rate = int | Fraction
+"""Samples per second; a fraction where dividing a rate leaves no whole number (16 kHz by 6)."""
 
 MIN_SAMPLE_RATE = 2_000
 MAX_SAMPLE_RATE = 768_000
@@ -94,6 +99,6 @@ def check_sample_rate(sample_rate: Any) -> int:
     return int(sample_rate)
 
 
-def output_length(frames: int, source_rate: int, target_rate: int) -> int:
+def output_length(frames: int, source_rate: Rate, target_rate: Rate) -> int:
     """How many samples `frames` samples become at another rate: the same duration, rounded."""
     return round(frames * target_rate / source_rate)

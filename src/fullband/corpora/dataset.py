@@ -24,7 +24,7 @@ from fullband.audio.level import active_level_db, model_gain
 from fullband.audio.resample import resample
 from fullband.audio.samples import Audio
 from fullband.corpora.manifest import Corpus
-from fullband.degrade import draw
+from fullband.degrade import draw, lower_rate
 from fullband.errors import AudioFileError, MissingFileError
 from fullband.models.spline import interpolate
 
@@ -134,7 +134,7 @@ class PairDataset:
         self._decoded = decoded
         self._settings = settings
         self._methods = methods
-        self._rates = tuple(decoded.sample_rate // ratio for ratio in ratios)
+        self._rates = tuple(lower_rate(decoded.sample_rate, ratio) for ratio in ratios)
         self._seed = seed
 
     def batch(self, step: int) -> tuple[Audio, Audio]:

@@ -21,6 +21,7 @@ decides what a published figure means, so each has a name:
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -28,10 +29,10 @@ import numpy as np
 import scipy.signal
 
 from fullband.audio.resample import resample
-from fullband.audio.samples import Audio
+from fullband.audio.samples import Audio, Rate
 from fullband.errors import SettingsError
 
-__all__ = ["METHODS", "degrade", "ideal_lowpass"]
+__all__ = ["METHODS", "degrade", "ideal_lowpass", "lower_rate"]
 
 METHODS = (
     "chebyshev",
@@ -47,7 +48,17 @@ METHODS = (
 _WHOLE_RATIO_ONLY = ("chebyshev", "chebyshev-causal", "subsample", "fir", "spectral-cut")
 
 
-def degrade(wide: Audio, sample_rate: int, narrow_rate: int, method: str) -> Audio:
+def lower_rate(sample_rate: int, ratio: int) -> Rate:
+    """The rate that is `ratio` times lower; a fraction where it is not a whole number of hertz.
+
+    >>> lower_rate(16_000, 4), lower_rate(16_000, 6)
+    (4000, Fraction(8000, 3))
+    """
+    rate = Fraction(sample_rate, ratio)
+    return int(rate) if rate.denominator == 1 else rate
+
+
+def degrade(wide: Audio, sample_rate: int, narrow_rate: Rate, method: str) -> Audio:
     """Make narrow audio at `narrow_rate` out of wide audio at `sample_rate`.
 
     Sample 0 stays where it is; every method but `chebyshev-causal` keeps alignment.
@@ -69,7 +80,9 @@ def degrade(wide: Audio, sample_rate: int, narrow_rate: int, method: str) -> Aud
     if method == "subsample":
         return np.ascontiguousarray(wide[..., ::ratio])
     if method == "spectral-cut":
-        return np.ascontiguousarray(ideal_lowpass(wide, sample_rate, narrow_rate / 2)[..., ::ratio])
+        return np.ascontiguousarray(
+            ideal_lowpass(wide, sample_rate, float(narrow_rate / 2))[..., ::ratio]
+        )
     if method == "soxr":
         return resample(wide, sample_rate, narrow_rate)
     if method == "sinc-hann":
@@ -106,9 +119,8 @@ def ideal_lowpass(wide: Audio, sample_rate: int, cutoff_hz: float) -> Audio:
     return result
 
 
-def _polyphase(wide: Audio, sample_rate: int, narrow_rate: int, design: str) -> Audio:
-    divisor = math.gcd(sample_rate, narrow_rate)
-    up, down = narrow_rate // divisor, sample_rate // divisor
+def _polyphase(wide: Audio, sample_rate: int, narrow_rate: Rate, design: str) -> Audio:
+    up, down = (Fraction(narrow_rate) / sample_rate).as_integer_ratio()
     window: Any = ("kaiser", 5.0) if design == "kaiser" else _sinc_hann(up, down)
     result = scipy.signal.resample_poly(wide.astype(np.float64), up, down, axis=-1, window=window)
     return np.ascontiguousarray(result.astype(np.float32))

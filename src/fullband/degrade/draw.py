@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fullband.audio.samples import Audio
+from fullband.audio.samples import Audio, Rate
 from fullband.degrade.bandlimit import degrade
 
 __all__ = ["Degradation", "draw"]
@@ -19,12 +19,12 @@ class Degradation:
 
     method: str
     sample_rate: int
-    narrow_rate: int
+    narrow_rate: Rate
 
     @property
     def cutoff_hz(self) -> float:
         """The Nyquist frequency of the narrow audio."""
-        return self.narrow_rate / 2
+        return float(self.narrow_rate / 2)
 
     def apply(self, wide: Audio) -> Audio:
         """Narrow audio at `narrow_rate`. Shape: `[*, T]` to `[*, T']`."""
@@ -36,7 +36,7 @@ def draw(
     sample_rate: int,
     generator: np.random.Generator,
     methods: Sequence[str],
-    narrow_rates: Sequence[int],
+    narrow_rates: Sequence[Rate],
 ) -> tuple[Audio, Degradation]:
     """Degrade audio in a way chosen uniformly from the methods and rates given.
 
@@ -44,6 +44,6 @@ def draw(
         The narrow audio, and the `Degradation` that made it: applying it again gives the same.
     """
     method = str(generator.choice(list(methods)))
-    narrow_rate = int(generator.choice(list(narrow_rates)))
+    narrow_rate = narrow_rates[int(generator.integers(len(narrow_rates)))]
     degradation = Degradation(method, sample_rate, narrow_rate)
     return degradation.apply(wide), degradation

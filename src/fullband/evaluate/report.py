@@ -80,7 +80,7 @@ def score_card(rows: list[dict[str, Any]], path: Path) -> None:
     first = rows[0]
     task = (
         f"{first['corpus']}, {first['split']}, {first['method']}, "
-        f"{first['narrow_rate']} to {first['sample_rate']} Hz"
+        f"{first['narrow_rate']:g} to {first['sample_rate']} Hz"
     )
     systems = dict.fromkeys(row["system"] for row in rows)
     means = {
@@ -146,7 +146,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 def _parsed(name: str, text: str) -> str | int | float:
     if name in ("sample_rate", "narrow_rate"):
-        return int(text)
+        return int(text) if text.isdigit() else float(text)
     return float(text) if name in _COLUMNS or name == "seconds" else text
 
 

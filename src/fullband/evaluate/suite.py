@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fullband.audio.resample import resample
-from fullband.audio.samples import Audio
+from fullband.audio.samples import Audio, Rate
 from fullband.corpora.dataset import Decoded, decode
 from fullband.corpora.manifest import read_corpus
 from fullband.degrade import Degradation, ideal_lowpass
@@ -30,7 +30,7 @@ def evaluate_model(
     model: str,
     corpus: str,
     sample_rate: int,
-    narrow_rate: int,
+    narrow_rate: Rate,
     method: str = "chebyshev",
     split: str = "test",
     baselines: bool = True,
@@ -42,7 +42,8 @@ def evaluate_model(
 
     Args:
         model: a released model's name, the path of an exported one, `sinc`, `spline` or `auto`.
-        sample_rate, narrow_rate: of the wide and the narrow audio, Hz.
+        sample_rate, narrow_rate: of the wide and the narrow audio, Hz. What `enhance` makes is left
+            out where the narrow rate is a fraction.
         method: how the narrow audio is made, see `fullband.degrade`.
         baselines: also score the ideal low-pass (the reference cut at the narrow Nyquist: what a
             perfect kept band alone scores), sinc and spline.
@@ -61,13 +62,15 @@ def evaluate_model(
     """
     decoded = _first(decode(read_corpus(corpus), split, sample_rate, cache), limit)
     degradation = Degradation(method, sample_rate, narrow_rate)
-    systems, digest = _systems(model, decoded, baselines)
+    systems, digest = _systems(model, decoded, baselines, isinstance(narrow_rate, int))
     origin = {
         "corpus": Path(corpus).resolve().name,
         "split": split,
         "method": method,
         "sample_rate": sample_rate,
-        "narrow_rate": narrow_rate,
+        "narrow_rate": narrow_rate
+        if isinstance(narrow_rate, int)
+        else round(float(narrow_rate), 3),
         "model_sha256": digest,
         **provenance(),
     }
@@ -78,7 +81,9 @@ def evaluate_model(
     return rows
 
 
-def _systems(model: str, decoded: Decoded, baselines: bool) -> tuple[dict[str, System], str]:
+def _systems(
+    model: str, decoded: Decoded, baselines: bool, whole_rate: bool
+) -> tuple[dict[str, System], str]:
     """What is scored, in the table's order, and the digest of the model's weights."""
     systems: dict[str, System] = {}
     if baselines:
@@ -92,7 +97,7 @@ def _systems(model: str, decoded: Decoded, baselines: bool) -> tuple[dict[str, S
             systems[f"{opened.name} (raw)"] = raw_system(opened.run, opened.card)
     if model in _BARE:
         systems[model] = _BARE[model]
-    else:
+    elif whole_rate:  # `enhance` takes files, and a file's rate is a whole number
         systems[opened.name if opened is not None else "auto"] = _enhanced(model)
     return systems, digest
 
@@ -102,7 +107,7 @@ def _enhanced(model: str) -> System:
     enhancer = load(model)
 
     def system(narrow: Audio, degradation: Degradation, length: int) -> Audio:
-        wide, _ = enhancer(narrow, degradation.narrow_rate, degradation.sample_rate)
+        wide, _ = enhancer(narrow, int(degradation.narrow_rate), degradation.sample_rate)
         return fit_length(wide, length)
 
     return system

@@ -9,15 +9,16 @@ way up undoes one with a subpixel shuffle and sees what the way down had there.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
+import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fullband.errors import SettingsError
-from fullband.models.layers import Conv1d, SubpixelShuffle1d
+from fullband.models.layers import Conv1d, DownStage, Equaliser, SubpixelShuffle1d, UpStage
 from fullband.models.network import Network
 
 __all__ = ["AudioUNet", "AudioUNetConfig"]
@@ -40,6 +41,9 @@ class AudioUNetConfig:
         bias: whether convolutions add constants, as the paper's do. Without them the network is
             positively homogeneous: silence stays silence and louder in is exactly as much louder
             out. With them it hums at multiples of the bottleneck's rate (500 Hz) in pauses.
+        equaliser_taps: length of the linear filter in front that is fitted to the training data in
+            closed form (`fullband.models.layers.Equaliser`), odd; 0 leaves it out, as the paper
+            does, and the network has to learn what the filter does too.
     """
 
     sample_rate: int = 16_000
@@ -48,13 +52,16 @@ class AudioUNetConfig:
     width: float = 1.0
     dropout: float = 0.5
     bias: bool = True
+    equaliser_taps: int = 0
     upsampling: Literal["spline"] = "spline"
 
     def __post_init__(self) -> None:
         if self.depth < 1 or self.width <= 0 or not 0 <= self.dropout < 1:
-            raise SettingsError("audiounet needs depth >= 1, width > 0 and dropout in [0, 1)")
-        if self.ratio < 2 or self.sample_rate % self.ratio:
-            raise SettingsError(f"ratio {self.ratio} does not divide {self.sample_rate} Hz")
+            raise SettingsError("a U-Net needs depth >= 1, width > 0 and dropout in [0, 1)")
+        if self.equaliser_taps and (self.equaliser_taps < 0 or self.equaliser_taps % 2 == 0):
+            raise SettingsError(f"equaliser_taps must be odd or 0, not {self.equaliser_taps}")
+        if self.ratio < 2:
+            raise SettingsError(f"the ratio must be at least 2, not {self.ratio}")
 
     @property
     def filters(self) -> tuple[int, ...]:
@@ -82,7 +89,8 @@ class AudioUNetConfig:
         bottleneck = halves[-1] << self.depth
         up = sum(half << (level + 2) for level, half in enumerate(halves))
         shuffles = self.stride  # each shuffle's second half borrows from its left neighbour
-        return down + bottleneck + up + 2 * (_LAST_KERNEL // 2) + shuffles
+        last = 2 * (_LAST_KERNEL // 2)
+        return down + bottleneck + up + last + shuffles + self.equaliser_taps // 2
 
 
 class AudioUNet(Network):
@@ -90,34 +98,53 @@ class AudioUNet(Network):
 
     def __init__(self, config: AudioUNetConfig) -> None:
         super().__init__(config)
+        self.equaliser = Equaliser(config.equaliser_taps) if config.equaliser_taps else None
         self.down = nn.ModuleList()
         channels = 1
-        for filters, kernel in zip(config.filters, config.kernels, strict=True):
-            self.down.append(Conv1d(channels, filters, kernel, 2, config.bias))
+        for level, filters in enumerate(config.filters):
+            self.down.append(self.make_down(config, level, channels, filters))
             channels = filters
-        self.bottleneck = Conv1d(channels, channels, config.kernels[-1], 2, config.bias)
+        self.bottleneck = self.make_down(config, config.depth, channels, channels)
         self.up = nn.ModuleList()
-        for filters, kernel in zip(config.filters[::-1], config.kernels[::-1], strict=True):
-            self.up.append(Conv1d(channels, 2 * filters, kernel, bias=config.bias))
-            channels = 2 * filters  # half of them after the shuffle, and as many from the way down
+        for level, filters in reversed(list(enumerate(config.filters))):
+            self.up.append(self.make_up(config, level, channels, filters))
+            channels = 2 * filters  # half of them shuffled up, half from the way down
         self.last = Conv1d(channels, 2, _LAST_KERNEL, bias=config.bias)
         self.shuffle = SubpixelShuffle1d()
-        self.dropout = nn.Dropout(config.dropout)
         self._initialise()
+
+    def make_down(
+        self, config: AudioUNetConfig, level: int, channels: int, filters: int
+    ) -> DownStage:
+        """The stage from level to level + 1; the last of them is the bottleneck."""
+        deepest = level == config.depth
+        kernel = config.kernels[-1 if deepest else level]
+        dropout = config.dropout if deepest else 0.0
+        return DownStage(channels, filters, kernel, config.bias, dropout)
+
+    def make_up(self, config: AudioUNetConfig, level: int, channels: int, filters: int) -> UpStage:
+        """The stage that undoes `make_down` of the next level."""
+        return UpStage(channels, filters, config.kernels[level], config.bias, config.dropout)
+
+    def fit(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Fit the equaliser, where there is one."""
+        if self.equaliser is not None:
+            self.equaliser.fit(pairs)
 
     def forward(self, audio: Tensor) -> Tensor:
         """Add the missing band. Shape: `[B, T]` to `[B, T]`."""
         time = audio.shape[-1]
         stride = self.config.stride
+        if self.equaliser is not None:
+            audio = self.equaliser(audio.unsqueeze(1)).squeeze(1)
         x = F.pad(audio, (0, (stride - time % stride) % stride)).unsqueeze(1)
         skips = []
         for down in self.down:
-            x = F.leaky_relu(down(x), 0.2)
+            x = down(x)
             skips.append(x)
-        x = F.leaky_relu(self.dropout(self.bottleneck(x)), 0.2)
+        x = self.bottleneck(x)
         for up in self.up:
-            x = self.shuffle(F.relu(self.dropout(up(x))))
-            x = torch.cat([x, skips.pop()], dim=1)
+            x = up(x, skips.pop())
         residual = self.shuffle(self.last(x)).squeeze(1)[:, :time]
         wide: Tensor = audio + residual.to(audio.dtype)
         return wide

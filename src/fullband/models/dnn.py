@@ -39,8 +39,8 @@ class DNNConfig:
     def __post_init__(self) -> None:
         if self.depth < 1 or self.patch < 6:
             raise SettingsError("dnn needs depth >= 1 and patch >= 6")
-        if self.ratio < 2 or self.sample_rate % self.ratio:
-            raise SettingsError(f"ratio {self.ratio} does not divide {self.sample_rate} Hz")
+        if self.ratio < 2:
+            raise SettingsError(f"the ratio must be at least 2, not {self.ratio}")
 
     @property
     def units(self) -> tuple[int, ...]:

@@ -1,12 +1,26 @@
-"""Building blocks of the 1-D networks. Every one takes and returns `[B, C, T]`."""
+"""Building blocks of the 1-D networks, for audio or any other time series.
+
+Every one takes and returns `[B, C, T]`. `examples/another_time_series.py` builds a network for
+something that is not audio out of them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import numpy as np
+import scipy.linalg
+import scipy.signal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Conv1d", "SubpixelShuffle1d"]
+from fullband.errors import AudioError, SettingsError
+
+__all__ = ["Conv1d", "DownStage", "Equaliser", "SubpixelShuffle1d", "TFiLM", "UpStage"]
+
+
+_NOISE_OF_16_BITS = (2 / 2**16) ** 2 / 12  # power of rounding to 16 bits at full scale 1
 
 
 class Conv1d(nn.Conv1d):
@@ -26,25 +40,31 @@ class Conv1d(nn.Conv1d):
         kernel_size: int,
         stride: int = 1,
         bias: bool = True,
+        dilation: int = 1,
     ) -> None:
         super().__init__(
             in_channels,
             out_channels,
             kernel_size,
             stride=stride,
-            padding=kernel_size // 2,
+            padding=dilation * (kernel_size // 2),
             bias=bias,
+            dilation=dilation,
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        kernel = self.kernel_size[0]
         plane = x.unsqueeze(2)
         weight = self.weight.unsqueeze(2)
         if not torch.compiler.is_exporting():
             plane = plane.contiguous(memory_format=torch.channels_last)
             weight = weight.contiguous(memory_format=torch.channels_last)
         result = F.conv2d(
-            plane, weight, self.bias, stride=(1, self.stride[0]), padding=(0, kernel // 2)
+            plane,
+            weight,
+            self.bias,
+            stride=(1, self.stride[0]),
+            padding=(0, int(self.padding[0])),
+            dilation=(1, self.dilation[0]),
         )
         return result.squeeze(2)
 
@@ -63,3 +83,200 @@ class SubpixelShuffle1d(nn.Module):
         batch, channels, time = x.shape
         pairs = x.reshape(batch, 2, channels // 2, time).permute(0, 2, 3, 1)
         return pairs.reshape(batch, channels // 2, 2 * time)
+
+
+class TFiLM(nn.Module):
+    """Temporal feature-wise linear modulation: a recurrent network sets each channel's gain.
+
+    Time is cut into blocks; the largest value of every channel in every block goes through an LSTM,
+    whose outputs scale the channels of their block. Convolutions see their kernels' reach; this
+    carries what happened long before. Birnbaum et al., "Temporal FiLM: Capturing Long-Range
+    Sequence Dependencies with Feature-Wise Modulations", NeurIPS 2019, section 3.
+
+    Args:
+        block: samples that share a gain.
+        memory: blocks after which the LSTM begins anew, so that what it knows is bounded and audio
+            can be processed in pieces; None lets it run over the whole input.
+
+    Shape:
+        `[B, C, T]` to `[B, C, T]`, T a multiple of `block`, and of `block * memory` if that is set.
+    """
+
+    def __init__(self, channels: int, block: int, memory: int | None = None) -> None:
+        super().__init__()
+        if block < 1 or (memory is not None and memory < 1):
+            raise SettingsError("TFiLM needs block >= 1 and memory >= 1")
+        self.block = block
+        self.memory = memory
+        self.lstm = nn.LSTM(channels, channels, batch_first=True)
+        # Gains begin at about 0.7 rather than near 0, so that a deep stack passes a signal at all.
+        _, _, input_bias, hidden_bias = self.lstm.all_weights[0]
+        nn.init.ones_(input_bias)
+        nn.init.zeros_(hidden_bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, time = x.shape
+        blocks = x.reshape(batch, channels, time // self.block, self.block)
+        steps = blocks.amax(dim=3).permute(0, 2, 1).float()
+        count = self.memory or steps.shape[1]
+        with torch.autocast(x.device.type, enabled=False):
+            gains = self._recur(steps.reshape(-1, count, channels)).reshape(steps.shape)
+        gains = gains.permute(0, 2, 1).unsqueeze(3).to(x.dtype)
+        return (blocks * gains).reshape(batch, channels, time)
+
+    def _recur(self, steps: Tensor) -> Tensor:
+        """The LSTM over `[N, steps, C]`; unrolled for export, whose own LSTM fixes the batch."""
+        if not torch.compiler.is_exporting() or self.memory is None:
+            outputs: Tensor = self.lstm(steps)[0]
+            return outputs
+        input_weight, hidden_weight, input_bias, hidden_bias = self.lstm.all_weights[0]
+        from_input = steps @ input_weight.T + (input_bias + hidden_bias)
+        hidden = torch.zeros_like(steps[:, 0])
+        cell = torch.zeros_like(hidden)
+        gains = []
+        for step in range(self.memory):
+            gates = from_input[:, step] + hidden @ hidden_weight.T
+            admit, forget, candidate, show = gates.chunk(4, dim=1)
+            cell = forget.sigmoid() * cell + admit.sigmoid() * candidate.tanh()
+            hidden = show.sigmoid() * cell.tanh()
+            gains.append(hidden)
+        return torch.stack(gains, dim=1)
+
+
+class DownStage(nn.Module):
+    """Halve the time: a convolution of stride 2, or one that is pooled; then LeakyReLU 0.2.
+
+    Args:
+        pooled: convolve at full rate and take the larger of every two, as the TFiLM U-Net does.
+        modulate: run on the result, `[B, C', T / 2]` to the same.
+
+    Shape:
+        `[B, C, T]` to `[B, C', T / 2]`, T even.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        bias: bool = True,
+        dropout: float = 0.0,
+        dilation: int = 1,
+        pooled: bool = False,
+        modulate: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        stride = 1 if pooled else 2
+        self.conv = Conv1d(in_channels, out_channels, kernel_size, stride, bias, dilation)
+        self.pooled = pooled
+        self.dropout = nn.Dropout(dropout)
+        self.modulate = modulate or nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        if self.pooled:
+            x = F.max_pool1d(x, 2)
+        modulated: Tensor = self.modulate(F.leaky_relu(self.dropout(x), 0.2))
+        return modulated
+
+
+class UpStage(nn.Module):
+    """Double the time by a subpixel shuffle, and join what the way down had at that rate.
+
+    Args:
+        modulate: run on the shuffled half, `[B, C', 2 T]` to the same, before joining.
+
+    Shape:
+        x `[B, C, T]`, skip `[B, C'', 2 T]`; result `[B, C' + C'', 2 T]`, C' being `out_channels`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        bias: bool = True,
+        dropout: float = 0.0,
+        dilation: int = 1,
+        modulate: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.conv = Conv1d(in_channels, 2 * out_channels, kernel_size, 1, bias, dilation)
+        self.dropout = nn.Dropout(dropout)
+        self.shuffle = SubpixelShuffle1d()
+        self.modulate = modulate or nn.Identity()
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        x = self.shuffle(F.relu(self.dropout(self.conv(x))))
+        return torch.cat([self.modulate(x), skip], dim=1)
+
+
+class Equaliser(nn.Module):
+    """The best linear filter from narrow to wide: fitted in closed form, not trained.
+
+    It undoes what the low-pass in front of a protocol's decimation did to the band that was kept
+    (its droop, its phase, its delay) and what spline interpolation left above it. The filter is the
+    one with the least squared error over the pairs it was fitted to, the Wiener filter (Haykin,
+    "Adaptive Filter Theory", chapter 2); before that, it passes audio unchanged.
+
+    To undo a steep low-pass it raises what is left of a band by up to 45 dB, and with it the
+    discontinuity at either end of a recording. So within half a filter of the ends a second filter
+    is used, fitted likewise but against noise 40 dB below the signal, which keeps its gain low.
+
+    Args:
+        taps: odd; as many before a sample as after it.
+
+    Shape:
+        `[B, 1, T]` to `[B, 1, T]`.
+    """
+
+    def __init__(self, taps: int) -> None:
+        super().__init__()
+        if taps < 1 or taps % 2 == 0:
+            raise SettingsError(f"an equaliser needs an odd number of taps, not {taps}")
+        kernels = torch.zeros(2, 1, taps)
+        kernels[:, 0, taps // 2] = 1
+        self.kernels = nn.Parameter(kernels, requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        half, time = self.kernels.shape[-1] // 2, x.shape[-1]
+        with torch.autocast(x.device.type, enabled=False):
+            padded = F.pad(x.float(), (half, half), mode="replicate")
+            both = F.conv1d(padded, self.kernels)
+        n = torch.arange(time, device=x.device)
+        return torch.where((n < half) | (n >= time - half), both[:, 1:], both[:, :1])
+
+    def fit(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Solve the normal equations over pairs of narrow and wide audio, each `[B, T]`.
+
+        Only samples with all of the filter's taps inside their patch count (the covariance method:
+        with the patches' ends, which look like jumps, a band 60 dB below the loudest would be
+        lost). The narrow audio is taken to carry noise like that of 16-bit storage, so that a band
+        that is not there is not raised without limit.
+
+        Raises:
+            AudioError: the patches are shorter than the filter.
+        """
+        taps = self.kernels.shape[-1]
+        products, crossed = np.zeros((taps, taps)), np.zeros(taps)
+        edges, count = np.zeros((taps - 1, taps - 1)), 0
+        for narrow, wide in pairs:
+            if narrow.shape[-1] < taps:
+                raise AudioError(f"an equaliser of {taps} taps needs patches at least as long")
+            for x, y in zip(narrow.astype(np.float64), wide.astype(np.float64), strict=True):
+                # Tap i sees x[m - i] where the wanted sample is y[m - taps // 2].
+                products[0] += scipy.signal.correlate(x, x[taps - 1 :], "valid", "fft")[::-1]
+                wanted = y[taps // 2 : len(y) - taps // 2]
+                crossed += scipy.signal.correlate(x, wanted, "valid", "fft")[::-1]
+                entering, leaving = x[taps - 2 :: -1], x[:-taps:-1]
+                edges += np.outer(entering, entering) - np.outer(leaving, leaving)
+                count += len(wanted)
+        products[:, 0] = products[0]
+        for row in range(taps - 1):  # one step down the diagonal drops a sample and takes one in
+            products[row + 1, 1:] = products[row, :-1] + edges[row]
+        noises = _NOISE_OF_16_BITS * count, 1e-4 * products[0, 0] + _NOISE_OF_16_BITS * count
+        for kernel, noise in zip(self.kernels, noises, strict=True):
+            noisy = products + noise * np.eye(taps)
+            solution = scipy.linalg.solve(noisy, crossed, assume_a="pos")
+            # `conv1d` correlates: its kernel runs backwards in time.
+            kernel[0].copy_(torch.from_numpy(solution[::-1].copy()))

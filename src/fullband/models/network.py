@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
+import numpy as np
 from torch import Tensor, nn
 
 __all__ = ["Network", "NetworkConfig"]
@@ -42,6 +44,12 @@ class Network(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config: NetworkConfig = config
+
+    def fit(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Set what is solved for rather than trained, from narrow and wide patches `[B, T]`.
+
+        Called once, before training; most networks have nothing of the kind.
+        """
 
     def forward(self, audio: Tensor) -> Tensor:
         raise NotImplementedError

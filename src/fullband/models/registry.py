@@ -16,6 +16,8 @@ __all__ = ["ARCHITECTURES", "BASELINES", "architecture", "build_model", "model_c
 ARCHITECTURES = {
     "audiounet": ("fullband.models.audiounet", "AudioUNet", "AudioUNetConfig"),
     "dnn": ("fullband.models.dnn", "DNN", "DNNConfig"),
+    "tfilm": ("fullband.models.tfilm", "TFiLMUNet", "TFiLMUNetConfig"),
+    "wiener": ("fullband.models.wiener", "Wiener", "WienerConfig"),
 }
 """Name to module, network class and configuration class."""
 

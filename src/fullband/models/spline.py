@@ -10,11 +10,12 @@ signal and image processing") where scipy bends the last pieces of the curve (no
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
 
-from fullband.audio.samples import Audio, output_length
+from fullband.audio.samples import Audio, Rate, output_length
 
 __all__ = ["SplineInterpolator", "interpolate"]
 
@@ -22,7 +23,7 @@ _REACH = 20  # samples to each side; the next tap would be 0.268**21 = 1e-12
 _CHUNK = 1 << 16
 
 
-def interpolate(audio: Audio, source_rate: int, target_rate: int) -> Audio:
+def interpolate(audio: Audio, source_rate: Rate, target_rate: Rate) -> Audio:
     """Draw the cubic spline through all samples and read it at another rate.
 
     Shape:
@@ -41,11 +42,10 @@ class SplineInterpolator:
         push: block `[C, T]`, result `[C, T']`; together `round(T * target_rate / source_rate)`.
     """
 
-    def __init__(self, source_rate: int, target_rate: int, channels: int) -> None:
+    def __init__(self, source_rate: Rate, target_rate: Rate, channels: int) -> None:
         self.source_rate = source_rate
         self.target_rate = target_rate
-        divisor = math.gcd(source_rate, target_rate)
-        self._up, self._down = target_rate // divisor, source_rate // divisor
+        self._up, self._down = (Fraction(target_rate) / Fraction(source_rate)).as_integer_ratio()
         self._held = np.zeros((channels, 0), np.float32)  # starts at input sample `_first`
         self._first = -_REACH
         self._started = False

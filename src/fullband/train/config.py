@@ -114,6 +114,7 @@ class RunConfig:
 
     Attributes:
         ema_decay: of the moving average of the weights, which is what is validated and released.
+        fit_batches: how many of the first batches what is solved for in closed form is fitted to.
         validate_every, checkpoint_every: in steps.
         select: validation metrics and their weights; the checkpoint with the highest weighted sum
             is kept as the best.
@@ -122,6 +123,7 @@ class RunConfig:
     """
 
     seed: int = 0
+    fit_batches: int = 64
     ema_decay: float = 0.999
     validate_every: int = 500
     checkpoint_every: int = 500

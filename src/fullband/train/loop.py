@@ -24,7 +24,7 @@ from fullband.audio.samples import Audio
 from fullband.corpora.dataset import Decoded, PairDataset, decode
 from fullband.corpora.manifest import read_corpus
 from fullband.corpora.synthetic import synthetic_corpus
-from fullband.degrade import Degradation
+from fullband.degrade import Degradation, lower_rate
 from fullband.errors import ModelError, SettingsError
 from fullband.evaluate.run import evaluate_recordings, mean_scores, raw_system
 from fullband.models.network import Network
@@ -76,21 +76,25 @@ def train(
     bare = build_model(config.model)
     if start_from is not None:
         _begin_from(start_from, bare)
-    average = {name: value.detach().clone() for name, value in bare.state_dict().items()}
-    optimiser = make_optimiser(config.optimiser, bare)
-    progress = Progress()
-    if (run / "last").exists() or (run / "last.old").exists():
-        progress = load_checkpoint(run / "last", bare, average, optimiser)
-    model, optimiser = fabric.setup(bare, optimiser)
-    average = {name: value.to(fabric.device) for name, value in average.items()}
-
     sample_rate = bare.config.sample_rate
     training, validation = _corpus(config, sample_rate, cache)
     ratios = config.degrade.ratios or (bare.config.ratio,)
     methods = config.degrade.methods
     pairs = PairDataset(training, config.data, methods, ratios, config.run.seed)
-    judged = Degradation(methods[0], sample_rate, sample_rate // ratios[0])
+    judged = Degradation(methods[0], sample_rate, lower_rate(sample_rate, ratios[0]))
 
+    resumed = (run / "last").exists() or (run / "last.old").exists()
+    if not resumed:
+        bare.fit(pairs.batch(step) for step in range(config.run.fit_batches))
+    average = {name: value.detach().clone() for name, value in bare.state_dict().items()}
+    optimiser = make_optimiser(config.optimiser, bare)
+    progress = Progress()
+    if resumed:
+        progress = load_checkpoint(run / "last", bare, average, optimiser)
+    model, optimiser = fabric.setup(bare, optimiser)
+    average = {name: value.to(fabric.device) for name, value in average.items()}
+
+    clip_norm = config.optimiser.clip_norm
     with TrainLog(run) as log:
         earlier = progress.seconds
         while progress.step < config.schedule.steps:
@@ -105,12 +109,13 @@ def train(
             narrow, wide = (torch.from_numpy(part).to(fabric.device) for part in batch)
             model.train()
             loss, parts = compute_loss(config.loss, model(narrow), wide)
-            optimiser.zero_grad()
-            fabric.backward(loss)
-            if config.optimiser.clip_norm:
-                norm = fabric.clip_gradients(model, optimiser, max_norm=config.optimiser.clip_norm)
-                parts["gradient_norm"] = float(norm) if norm is not None else 0.0
-            optimiser.step()
+            if loss.requires_grad:  # else there was only something to fit
+                optimiser.zero_grad()
+                fabric.backward(loss)
+                if clip_norm:
+                    norm = fabric.clip_gradients(model, optimiser, max_norm=clip_norm)
+                    parts["gradient_norm"] = float(norm) if norm is not None else 0.0
+                optimiser.step()
             update_average(average, bare, config.run.ema_decay, step)
 
             progress.step = step + 1

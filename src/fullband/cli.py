@@ -376,8 +376,7 @@ def report(
     force: bool,
 ) -> None:
     """Write a page where models are heard and seen beside the original and the spline."""
-    from fractions import Fraction
-
+    from fullband.degrade import lower_rate
     from fullband.evaluate.page import write_model_page
 
     with _leaving_cleanly(), _bar(_console()) as bar:
@@ -391,7 +390,7 @@ def report(
             corpus,
             models,
             rate,
-            Fraction(rate, ratio),
+            lower_rate(rate, ratio),
             method,
             split,
             samples,

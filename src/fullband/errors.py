@@ -11,6 +11,7 @@ __all__ = [
     "AudioError",
     "AudioFileError",
     "DependencyError",
+    "DownloadError",
     "FullbandError",
     "MissingFileError",
     "ModelError",
@@ -49,3 +50,7 @@ class SettingsError(FullbandError, ValueError):
 
 class DependencyError(FullbandError, ImportError):
     """A command that needs an extra which is not installed; the message gives the pip command."""
+
+
+class DownloadError(FullbandError, OSError):
+    """A download that failed, or whose content is not what it should be."""

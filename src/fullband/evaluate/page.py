@@ -170,13 +170,10 @@ def write_model_page(
             name, system = _model_system(model, sample_rate)
             systems[name] = system
     read = read_corpus(corpus)
-    ratio = f"{_khz(narrow_rate)} to {_khz(sample_rate)} kHz"
-    task = PageTask(
-        f"{read.name}, {ratio}", decode(read, split, sample_rate, cache), degradation, systems
-    )
-    return write_page(
-        [task], folder, samples, progress, search=search, title=title or task.title, force=force
-    )
+    decoded = decode(read, split, sample_rate, cache)
+    task = PageTask(f"{read.name}, {split} split", decoded, degradation, systems)
+    title = title or f"{read.name}, {_khz(narrow_rate)} to {_khz(sample_rate)} kHz"
+    return write_page([task], folder, samples, progress, search=search, title=title, force=force)
 
 
 @dataclass(frozen=True)

@@ -41,5 +41,5 @@ clean:
 
 .venv/dev: .venv/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[train,evaluate,dev]'
+		--constraint constraints.txt --editable '.[train,evaluate,metrics,dev]'
 	@touch $@ .venv/base

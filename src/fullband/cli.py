@@ -372,6 +372,7 @@ def combine(folder: str, parts: tuple[str, ...]) -> None:
 @click.option("--licence", default="", help="Of the weights.")
 @click.option("--command", "made_by", default="", help="The command that trained it.")
 @click.option("-o", "--output", default=".", metavar="DIR", help="Folder for .onnx and .json.")
+@click.option("--half", is_flag=True, help="Store weights in 16 bits: half the size.")
 def export(
     run: str,
     name: str,
@@ -380,19 +381,46 @@ def export(
     licence: str,
     made_by: str,
     output: str,
+    half: bool,
 ) -> None:
     """Turn a run's best weights into an ONNX graph with its card."""
     from fullband.train.export import export_run
 
     path = export_run(
-        Path(run), name, Path(output), summary=summary, data=data, licence=licence, command=made_by
+        Path(run),
+        name,
+        Path(output),
+        summary=summary,
+        data=data,
+        licence=licence,
+        command=made_by,
+        half=half,
     )
     click.echo(f"wrote {path} and its card")
 
 
 @main.command()
-@click.argument("model", metavar="MODEL")
-@click.argument("corpus", metavar="CORPUS")
+@click.argument("model", metavar="MODEL", required=False)
+@click.argument("corpus", metavar="CORPUS", required=False)
+@click.option(
+    "--suite",
+    type=click.Choice(["paper"]),
+    help="Score every system on every task of the 2017 paper instead of one model on one corpus.",
+)
+@click.option(
+    "--corpora",
+    multiple=True,
+    metavar="NAME=FOLDER",
+    help="Of a suite: where the corpus of that name lies (single, speakers, piano); repeat.",
+)
+@click.option("--models", metavar="FOLDER", help="Of a suite: the exported models' folder.")
+@click.option(
+    "--perceptual",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Of a suite: ViSQOL and DNSMOS on so many files of every task (slow).",
+)
 @click.option(
     "--ratio",
     type=click.IntRange(2),
@@ -414,7 +442,12 @@ def export(
     help="How the narrow audio is made; see fullband.degrade.",
 )
 @click.option("--split", default="test", show_default=True)
-@click.option("--rows", "rows_path", metavar="FILE", help="Keep the rows per file, .csv or .json.")
+@click.option(
+    "--rows",
+    "rows_path",
+    metavar="FILE",
+    help="Keep the rows per file, .csv or .json; of a suite, a folder, where it goes on.",
+)
 @click.option(
     "--baselines/--no-baselines",
     default=True,
@@ -424,8 +457,12 @@ def export(
 @click.option("--update-card", is_flag=True, help="Put the means on the model's card.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first so many files.")
 def evaluate(
-    model: str,
-    corpus: str,
+    model: str | None,
+    corpus: str | None,
+    suite: str | None,
+    corpora: tuple[str, ...],
+    models: str | None,
+    perceptual: int,
     ratio: int,
     rate: int,
     method: str,
@@ -435,7 +472,17 @@ def evaluate(
     update_card: bool,
     limit: int | None,
 ) -> None:
-    """Score a model on a corpus, beside the baselines, raw and as `enhance` gives it."""
+    """Score a model on a corpus, beside the baselines, raw and as `enhance` gives it.
+
+    Or, with --suite paper, all systems on all tasks of the 2017 paper.
+    """
+    if suite is not None:
+        if model is not None or corpus is not None:
+            raise click.UsageError("a suite takes --corpora and --models, not MODEL and CORPUS")
+        _evaluate_paper(corpora, models, rows_path, limit, perceptual)
+        return
+    if model is None or corpus is None:
+        raise click.UsageError("give MODEL and CORPUS, or --suite paper")
     from fullband.card import find_card
     from fullband.degrade import lower_rate
     from fullband.evaluate.report import check_rows_path, markdown_table, score_card, write_rows
@@ -537,6 +584,36 @@ def report(
             advance,
         )
     click.echo(f"wrote {page}")
+
+
+def _evaluate_paper(
+    corpora: tuple[str, ...],
+    models: str | None,
+    rows_folder: str | None,
+    limit: int | None,
+    perceptual: int,
+) -> None:
+    from fullband.evaluate.paper import CORPORA, METHODS, evaluate_paper, paper_table, read_suite
+
+    if models is None or rows_folder is None or not corpora:
+        raise click.UsageError("a suite needs --corpora NAME=FOLDER, --models and --rows FOLDER")
+    folders = {}
+    for pair in corpora:
+        name, equals, folder = pair.partition("=")
+        if not equals or name not in CORPORA:
+            raise click.UsageError(f"--corpora takes NAME=FOLDER, NAME one of {', '.join(CORPORA)}")
+        folders[name] = Path(folder)
+    with _bar(_console()) as bar:
+        task = bar.add_task("tasks", total=None)
+
+        def advance(label: str, done: int, total: int) -> None:
+            bar.update(task, description=label, completed=done, total=total)
+
+        evaluate_paper(folders, Path(models), Path(rows_folder), limit, perceptual, advance)
+    stored = list(read_suite(Path(rows_folder)))
+    for method in METHODS:
+        for metric in ("snr_db", "lsd_2017"):
+            click.echo(f"\n{method}, {metric}\n\n{paper_table(stored, method, metric)}")
 
 
 def _print_summary(console: Console, summary: Summary) -> None:

@@ -18,6 +18,7 @@ __all__ = [
     "bootstrap_interval",
     "check_rows_path",
     "markdown_table",
+    "mean_cell",
     "read_rows",
     "score_card",
     "write_rows",
@@ -65,7 +66,7 @@ def markdown_table(rows: list[dict[str, Any]]) -> str:
         cells = [system, str(len(own))]
         for name in metrics:
             values = [float(row[name]) for row in own if not np.isnan(float(row[name]))]
-            cells.append(_cell(values, _COLUMNS[name][1]))
+            cells.append(mean_cell(values, _COLUMNS[name][1]))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -144,15 +145,16 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         ]
 
 
-def _parsed(name: str, text: str) -> str | int | float:
-    if name in ("sample_rate", "narrow_rate"):
-        return int(text) if text.isdigit() else float(text)
-    return float(text) if name in _COLUMNS or name == "seconds" else text
-
-
-def _cell(values: list[float], decimals: int) -> str:
+def mean_cell(values: list[float], decimals: int) -> str:
+    """The mean and the larger half of its 95 % interval, `-` for no values at all."""
     if not values:
         return "-"
     mean = float(np.mean(values))
     low, high = bootstrap_interval(values)
     return f"{mean:.{decimals}f} ± {max(mean - low, high - mean):.{decimals}f}"
+
+
+def _parsed(name: str, text: str) -> str | int | float:
+    if name in ("sample_rate", "narrow_rate"):
+        return int(text) if text.isdigit() else float(text)
+    return float(text) if name in _COLUMNS or name == "seconds" else text

@@ -54,11 +54,13 @@ def evaluate_recordings(
     decoded: Decoded,
     degradation: Degradation,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    extra: Callable[[int, Audio, Audio], dict[str, float]] | None = None,
 ) -> list[dict[str, Any]]:
     """Degrade every recording, let the system bring it back and score the result.
 
     Args:
         progress: wraps the loop over files, to show a bar.
+        extra: more scores of a file, from its index, the predicted and the wide audio.
 
     Returns:
         One dictionary per file: `file`, `seconds` and the metrics of `fullband.evaluate.metrics`.
@@ -68,6 +70,8 @@ def evaluate_recordings(
         wide = decoded.recording(index)
         predicted = system(degradation.apply(wide), degradation, len(wide))
         scores = score(predicted, wide, decoded.sample_rate, degradation.cutoff_hz)
+        if extra is not None:
+            scores |= extra(index, predicted, wide)
         seconds = round(len(wide) / decoded.sample_rate, 3)
         rows.append({"file": decoded.names[index], "seconds": seconds, **scores})
     return rows

@@ -23,7 +23,13 @@ from fullband.evaluate.run import System, evaluate_recordings, fit_length, raw_s
 from fullband.models.spline import interpolate
 from fullband.version import __version__
 
-__all__ = ["evaluate_model", "provenance"]
+__all__ = [
+    "bare_systems",
+    "evaluate_model",
+    "first_files",
+    "ideal_lowpass_system",
+    "provenance",
+]
 
 
 def evaluate_model(
@@ -60,7 +66,7 @@ def evaluate_model(
         SettingsError: the degradation is unknown or does not fit the rates; no file is left by the
             limit.
     """
-    decoded = _first(decode(read_corpus(corpus), split, sample_rate, cache), limit)
+    decoded = first_files(decode(read_corpus(corpus), split, sample_rate, cache), limit)
     degradation = Degradation(method, sample_rate, narrow_rate)
     systems, digest = _systems(model, decoded, baselines, isinstance(narrow_rate, int))
     origin = {
@@ -87,16 +93,16 @@ def _systems(
     """What is scored, in the table's order, and the digest of the model's weights."""
     systems: dict[str, System] = {}
     if baselines:
-        systems["ideal-lowpass"] = _ideal_lowpass(decoded)
-        systems |= _BARE
+        systems["ideal-lowpass"] = ideal_lowpass_system(decoded)
+        systems |= bare_systems()
     opened = open_model(model) if model != "auto" else None
     digest = ""
     if isinstance(opened, OnnxModel):
         digest = opened.card.sha256
         if opened.sample_rate == decoded.sample_rate:
             systems[f"{opened.name} (raw)"] = raw_system(opened.run, opened.card)
-    if model in _BARE:
-        systems[model] = _BARE[model]
+    if model in bare_systems():
+        systems[model] = bare_systems()[model]
     elif whole_rate:  # `enhance` takes files, and a file's rate is a whole number
         systems[opened.name if opened is not None else "auto"] = _enhanced(model)
     return systems, digest
@@ -123,10 +129,12 @@ def _splined(narrow: Audio, degradation: Degradation, length: int) -> Audio:
     return fit_length(wide, length)
 
 
-_BARE: dict[str, System] = {"sinc": _resampled, "spline": _splined}
+def bare_systems() -> dict[str, System]:
+    """Sinc and spline: the narrow audio brought to the wide rate and nothing added."""
+    return {"sinc": _resampled, "spline": _splined}
 
 
-def _ideal_lowpass(decoded: Decoded) -> System:
+def ideal_lowpass_system(decoded: Decoded) -> System:
     """The ideal low-pass sees the wide audio itself: one recording after the other."""
     recordings = iter(range(len(decoded)))
 
@@ -137,7 +145,12 @@ def _ideal_lowpass(decoded: Decoded) -> System:
     return system
 
 
-def _first(decoded: Decoded, limit: int | None) -> Decoded:
+def first_files(decoded: Decoded, limit: int | None) -> Decoded:
+    """The first so many recordings; None is all of them.
+
+    Raises:
+        SettingsError: none would be left.
+    """
     if limit is not None and limit < 1:
         raise SettingsError(f"the limit must be at least 1 file, got {limit}")
     if limit is None or limit >= len(decoded):

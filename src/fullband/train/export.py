@@ -36,11 +36,13 @@ def export_run(
     data: Sequence[str] = (),
     licence: str = "",
     command: str = "",
+    half: bool = False,
 ) -> Path:
     """Write `NAME.onnx` and `NAME.json` from the best checkpoint of a run.
 
     Args:
         summary, data, licence, command: go on the card, see `fullband.card.Card`.
+        half: round weights to 16-bit floats and store them so. Computation stays in 32 bits.
 
     Returns:
         The path of the ONNX file.
@@ -58,7 +60,9 @@ def export_run(
     if recipe.is_file():
         training["recipe"] = json.loads(recipe.read_text(encoding="utf-8"))
         training["recipe"]["data"]["corpus"] = Path(training["recipe"]["data"]["corpus"]).name
-    return export_model(model, settings, name, folder, summary, data, licence, command, training)
+    return export_model(
+        model, settings, name, folder, summary, data, licence, command, training, half
+    )
 
 
 def export_model(
@@ -71,6 +75,7 @@ def export_model(
     licence: str = "",
     command: str = "",
     training: dict[str, Any] | None = None,
+    half: bool = False,
 ) -> Path:
     """Write a torch model as `NAME.onnx` with its card, and check that both compute the same.
 
@@ -80,6 +85,8 @@ def export_model(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.onnx"
     model = model.eval()
+    if half:
+        _round_weights(model)
     example = torch.zeros(2, 40 * model.config.stride + 3)
     with _quiet_exporter():
         program = torch.onnx.export(
@@ -94,6 +101,8 @@ def export_model(
         )
     assert program is not None
     program.save(str(path), external_data=False)
+    if half:
+        _store_halves(path)
     config = model.config
     card = Card(
         name=name,
@@ -114,6 +123,39 @@ def export_model(
     write_card(card, path.with_suffix(".json"))
     _compare(model, OnnxModel(card, path))
     return path
+
+
+def _round_weights(model: Network) -> None:
+    """To the nearest 16-bit floats; what was solved for rather than trained is left as it is."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.copy_(parameter.half().float())
+
+
+def _store_halves(path: Path) -> None:
+    """Store every constant that loses nothing by it in 16 bits, cast back when it is loaded."""
+    import onnx
+
+    proto = onnx.load(path)
+    graph = proto.graph
+    casts = []
+    for stored in graph.initializer:
+        values = onnx.numpy_helper.to_array(stored)
+        if values.dtype != np.float32 or values.size < 256:
+            continue
+        halves = values.astype(np.float16)
+        if not np.array_equal(halves.astype(np.float32), values):
+            continue
+        name = stored.name
+        stored.CopyFrom(onnx.numpy_helper.from_array(halves, f"{name}_half"))
+        casts.append(
+            onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT)
+        )
+    for node in reversed(casts):
+        graph.node.insert(0, node)
+    onnx.checker.check_model(proto)
+    onnx.save(proto, path)
 
 
 @contextlib.contextmanager

@@ -62,7 +62,7 @@ def read_corpus(folder: str | Path) -> Corpus:
 
 
 def _from_table(table: Path) -> dict[str, tuple[str, ...]]:
-    files: dict[str, list[str]] = {}
+    files: dict[str, dict[str, None]] = {}  # names in order, each found at once
     try:
         text = table.read_text(encoding="utf-8-sig")  # spreadsheets like to begin with a mark
     except UnicodeDecodeError:
@@ -76,9 +76,9 @@ def _from_table(table: Path) -> dict[str, tuple[str, ...]]:
             raise AudioFileError(f"{table}: line {rows.line_num} lacks its file or its split")
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise AudioFileError(f"{table}: '{name}' lies outside the corpus")
-        if name in files.setdefault(split, []):
+        if name in files.setdefault(split, {}):
             raise AudioFileError(f"{table}: '{name}' stands twice in split '{split}'")
-        files[split].append(name)
+        files[split][name] = None
     return {split: tuple(sorted(names)) for split, names in sorted(files.items())}
 
 

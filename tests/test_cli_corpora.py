@@ -1,0 +1,153 @@
+"""`fullband corpora`: what each command prints, and how it fails."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import zipfile
+
+import pytest
+import soundfile
+from click.testing import CliRunner, Result
+
+from file_server import serving
+from fullband.audio.file import write
+from fullband.cli import main
+from fullband.corpora.registry import CORPORA
+from signals import noise
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """The working folder, with eight speakers of one recording each."""
+    monkeypatch.chdir(tmp_path)
+    for number in range(8):
+        (tmp_path / "voices" / f"s{number}").mkdir(parents=True)
+        write(f"voices/s{number}/a.wav", noise(0.5, 16_000, number), 16_000)
+    return tmp_path
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, ["corpora", *arguments])
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """A server with two utterances of each of 110 speakers, in place of VCTK's."""
+    sound, out = io.BytesIO(), io.BytesIO()
+    soundfile.write(sound, noise(0.1, 48_000), 48_000, format="FLAC")
+    with zipfile.ZipFile(out, "w") as archive:
+        for number in range(225, 335):
+            for take in (1, 2):
+                name = f"wav48_silence_trimmed/p{number}/p{number}_00{take}_mic1.flac"
+                archive.writestr(name, sound.getvalue())
+    content = out.getvalue()
+    with serving(content) as server:
+        corpus = CORPORA["vctk-multi"]
+        source = dataclasses.replace(
+            corpus.source,
+            url=server.url,
+            size_bytes=len(content),
+            digest=hashlib.md5(content).hexdigest(),
+        )
+        monkeypatch.setitem(CORPORA, corpus.name, dataclasses.replace(corpus, source=source))
+        yield server
+
+
+@pytest.mark.parametrize("command", sorted(main.commands["corpora"].commands))
+def test_every_command_has_help(command):
+    text = run(command, "--help").stdout
+    assert text.startswith(f"Usage: main corpora {command}")
+    for parameter in main.commands["corpora"].commands[command].params:
+        assert parameter.param_type_name == "argument" or parameter.help
+
+
+def test_list_names_every_corpus_with_size_and_licence():
+    result = run("list")
+    for name, corpus in CORPORA.items():
+        line = next(line for line in result.stdout.splitlines() if line.startswith(name))
+        assert corpus.licence in line
+        assert " GB  " in line
+    assert "weights trained on it cannot be released freely" in result.stdout
+
+
+def test_fetch_prepare_show(served):
+    result = run("fetch", "vctk-multi", "--valid", "0.1")
+    assert result.stdout.splitlines() == [
+        "220 files in corpora/vctk-multi; next: fullband corpora prepare corpora/vctk-multi",
+        "corpora/VCTK-Corpus-0.92.zip is not needed any more, unless for another corpus in it",
+    ]
+    result = run("show", "corpora/vctk-multi")
+    assert [line.split() for line in result.stdout.splitlines()[1:]] == [
+        ["train", "178", "-", "89", "-"],
+        ["valid", "20", "-", "10", "-"],
+        ["test", "22", "-", "11", "-"],
+    ]
+    result = run("prepare", "corpora/vctk-multi", "--split", "valid")
+    assert result.stdout.splitlines()[2].split() == ["valid", "20", "0.00", "10", "24000", "Hz"]
+    result = run("fetch", "vctk-multi")
+    assert "has its files.csv already, 220 files; nothing was done" in result.stdout
+    assert len(served.asked) == 1
+
+
+def test_prepare_shares_out_by_speaker():
+    result = run("prepare", "voices", "--valid", "0.25", "--test", "0.125")
+    assert [line.split()[:2] for line in result.stdout.splitlines()[1:]] == [
+        ["train", "5"],
+        ["valid", "2"],
+        ["test", "1"],
+    ]
+    assert run("prepare", "voices", "--valid", "0.25", "--test", "0.125").stdout == result.stdout
+    assert run("show", "voices").stdout == result.stdout
+
+
+def test_by_alone_takes_the_usual_shares():
+    result = run("prepare", "voices", "--by", "file")
+    assert [line.split()[:2] for line in result.stdout.splitlines()[1:]] == [
+        ["train", "6"],
+        ["valid", "1"],
+        ["test", "1"],
+    ]
+
+
+def test_a_public_corpus_brings_its_own_test_split():
+    for option in (["--test", "0.1"], ["--by", "file"]):
+        result = run("prepare", "voices", "--name", "vctk-multi", *option, code=2)
+        assert "leave --test and --by out" in result.stderr
+
+
+def test_show_fails_where_a_speaker_is_in_two_splits(folder):
+    (folder / "voices" / "files.csv").write_text(
+        "file,split,speaker\ns0/a.wav,train,x\ns1/a.wav,test,x\ns2/a.wav,test,y\n"
+    )
+    result = run("show", "voices", code=1)
+    assert result.stdout.startswith("split  files  hours")
+    assert result.stderr == "Error: voices: speaker 'x' is in train, test\n"
+
+
+def test_combine_links_and_shows():
+    run("prepare", "voices", "--valid", "0.125", "--test", "0.125")
+    result = run("combine", "both", "one=voices", "other=voices")
+    assert [line.split()[:2] for line in result.stdout.splitlines()[1:]] == [
+        ["train", "12"],
+        ["valid", "2"],
+        ["test", "2"],
+    ]
+    for parts in (["voices"], ["a=voices", "a=voices"]):
+        assert "each part is NAME=CORPUS" in run("combine", "new", *parts, code=2).stderr
+
+
+def test_errors_are_one_line():
+    assert run("fetch", "vctk", code=1).stderr.startswith("Error: no corpus 'vctk', only vctk-s")
+    assert run("show", "none", code=1).stderr == "Error: none: no such folder\n"
+    assert run("prepare", "none", code=1).stderr == "Error: none: no such folder\n"
+
+
+def test_a_failed_download_is_one_line(served):
+    served.statuses = [404]
+    result = run("fetch", "vctk-multi", code=1)
+    assert result.stderr == f"Error: {served.url}: the server says 404 Not Found\n"

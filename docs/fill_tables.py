@@ -2,9 +2,9 @@
 
     python docs/fill_tables.py [--check]
 
-A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed or
-training and PATH relative to the project; everything between is replaced. With --check
-nothing is written, and a document whose tables are not those of the stored rows is an error.
+A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed,
+training, paper or sensitivity and PATH relative to the project; everything between is replaced. For
+a suite, `paper: PATH METHOD METRIC` and `sensitivity: PATH METRIC`. With --check nothing is written, and a document whose tables are not those of the stored rows is an error.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fullband.evaluate.paper import paper_table, read_suite, sensitivity_table
 from fullband.evaluate.report import markdown_table, read_rows
 
 PROJECT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "docs/results.md")
 _TABLE = re.compile(
-    r"(<!-- (rows|speed|training|bands): (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL
+    r"(<!-- (rows|speed|training|bands|paper|sensitivity): (\S+)((?: \S+)*?) -->\n)"
+    r"(.*?)(<!-- end -->)",
+    re.DOTALL,
 )
 
 
@@ -44,14 +47,16 @@ def filled(text: str) -> str:
     """The text with every marked table made anew."""
 
     def table(match: re.Match[str]) -> str:
-        opening, kind, path, _, end = match.groups()
+        opening, kind, path, words, _, end = match.groups()
         make = {
             "bands": bands_table,
+            "paper": suite_table,
+            "sensitivity": suite_table,
             "rows": rows_table,
             "speed": speed_table,
             "training": training_table,
         }[kind]
-        return f"{opening}{make(PROJECT / path)}\n{end}"
+        return f"{opening}{make(PROJECT / path, *words.split())}\n{end}"
 
     return _TABLE.sub(table, text)
 
@@ -60,6 +65,19 @@ def rows_table(path: Path) -> str:
     """Scores per system, and below them what was measured, where and from which commit."""
     rows = read_rows(path)
     return f"{markdown_table(rows)}\n\n{origin(rows[0])}. Rows: `{path.relative_to(PROJECT)}`."
+
+
+def suite_table(path: Path, *words: str) -> str:
+    """Of a suite's rows: METHOD and METRIC for all systems, METRIC alone for what was trained on
+    one kind of input and tested on another; and where they were measured."""
+    stored = read_suite(path)
+    table = paper_table(stored, *words) if len(words) == 2 else sensitivity_table(stored, *words)
+    own = [one for one in stored if len(words) == 1 or one.task.method == words[0]]
+    commits = sorted({one.about["commit"] for one in own})
+    dates = sorted({one.about["date"] for one in own})
+    machines = sorted({one.about["machine"] for one in own})
+    where = f"commit {', '.join(commits)}; {', '.join(machines)}; {', '.join(dates)}"
+    return f"{table}\n\n{where}. Rows: `{path.relative_to(PROJECT)}`."
 
 
 def origin(measured: dict[str, Any]) -> str:

@@ -24,12 +24,25 @@ def test_readme_block_runs(block: str, tmp_path: Path, monkeypatch: pytest.Monke
     assert any(tmp_path.glob("wide.*"))
 
 
-@pytest.mark.parametrize(
-    "script", sorted((PROJECT / "examples").glob("*.py")), ids=lambda p: p.stem
-)
-def test_example_prints_a_number_per_system(script: Path) -> None:
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
-    lines = done.stdout.splitlines()
+def printed_by(example: str) -> str:
+    command = [sys.executable, PROJECT / "examples" / example]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_every_example_is_run_here() -> None:
+    assert {path.name for path in (PROJECT / "examples").glob("*.py")} == {
+        "another_time_series.py",
+        "before_and_after.py",
+    }
+
+
+def test_the_building_blocks_learn_another_time_series() -> None:
+    spline, network = re.findall(r"[\d.]+", printed_by("another_time_series.py"))
+    assert float(network) < 0.7 * float(spline)
+
+
+def test_example_prints_a_number_per_system() -> None:
+    lines = printed_by("before_and_after.py").splitlines()
     assert [line.split()[0] for line in lines] == ["sinc", "spline", "auto"]
     distances = [float(line.split()[-1]) for line in lines]
     assert distances[2] < distances[0]  # the default comes closer to the original than resampling

@@ -511,15 +511,26 @@ def evaluate(
 
 @main.command()
 @click.argument("folder", metavar="FOLDER")
-@click.option("--corpus", required=True, metavar="CORPUS", help="The recordings: a folder.")
+@click.option("--corpus", metavar="CORPUS", help="The recordings: a folder.")
 @click.option(
     "--model",
-    "models",
+    "chosen",
     multiple=True,
-    required=True,
     metavar="NAME",
     help="A released model or the path of an exported one; repeat for several.",
 )
+@click.option(
+    "--suite",
+    type=click.Choice(["paper"]),
+    help="Show the tasks of the 2017 paper instead of one; takes --corpora and --models.",
+)
+@click.option(
+    "--corpora",
+    multiple=True,
+    metavar="NAME=FOLDER",
+    help="Of a suite: where the corpus of that name lies (single, speakers, piano); repeat.",
+)
+@click.option("--models", metavar="FOLDER", help="Of a suite: the exported models' folder.")
 @click.option("--ratio", type=click.IntRange(2), default=4, show_default=True)
 @click.option(
     "--rate",
@@ -548,8 +559,11 @@ def evaluate(
 @click.option("--force", is_flag=True, help="Replace a page that is there.")
 def report(
     folder: str,
-    corpus: str,
-    models: tuple[str, ...],
+    corpus: str | None,
+    chosen: tuple[str, ...],
+    suite: str | None,
+    corpora: tuple[str, ...],
+    models: str | None,
     ratio: int,
     rate: int,
     method: str,
@@ -559,7 +573,16 @@ def report(
     title: str | None,
     force: bool,
 ) -> None:
-    """Write a page where models are heard and seen beside the original and the spline."""
+    """Write a page where models are heard and seen beside the original and the spline.
+
+    Give --corpus and --model, or --suite paper.
+    """
+    if suite is not None and (corpus is not None or chosen):
+        raise click.UsageError("a suite takes --corpora and --models, not --corpus and --model")
+    if suite is not None and (models is None or not corpora):
+        raise click.UsageError("a suite needs --corpora NAME=FOLDER and --models")
+    if suite is None and (corpus is None or not chosen):
+        raise click.UsageError("give --corpus and --model, or --suite paper")
     from fullband.degrade import lower_rate
     from fullband.evaluate.page import write_model_page
 
@@ -569,21 +592,41 @@ def report(
         def advance(label: str, done: int, total: int) -> None:
             bar.update(task, description=label, completed=done, total=total)
 
-        page = write_model_page(
-            Path(folder),
-            corpus,
-            models,
-            rate,
-            lower_rate(rate, ratio),
-            method,
-            split,
-            samples,
-            search,
-            title,
-            force,
-            advance,
-        )
+        if suite is not None:
+            from fullband.evaluate.paper import write_paper_page
+
+            folders, exported = _suite_folders(corpora), Path(models or "")
+            page = write_paper_page(
+                folders, exported, Path(folder), samples, search, force, advance
+            )
+        else:
+            page = write_model_page(
+                Path(folder),
+                corpus or "",
+                chosen,
+                rate,
+                lower_rate(rate, ratio),
+                method,
+                split,
+                samples,
+                search,
+                title,
+                force,
+                advance,
+            )
     click.echo(f"wrote {page}")
+
+
+def _suite_folders(corpora: tuple[str, ...]) -> dict[str, Path]:
+    from fullband.evaluate.paper import CORPORA
+
+    folders = {}
+    for pair in corpora:
+        name, equals, folder = pair.partition("=")
+        if not equals or name not in CORPORA:
+            raise click.UsageError(f"--corpora takes NAME=FOLDER, NAME one of {', '.join(CORPORA)}")
+        folders[name] = Path(folder)
+    return folders
 
 
 def _evaluate_paper(
@@ -593,16 +636,11 @@ def _evaluate_paper(
     limit: int | None,
     perceptual: int,
 ) -> None:
-    from fullband.evaluate.paper import CORPORA, METHODS, evaluate_paper, paper_table, read_suite
+    from fullband.evaluate.paper import METHODS, evaluate_paper, paper_table, read_suite
 
     if models is None or rows_folder is None or not corpora:
         raise click.UsageError("a suite needs --corpora NAME=FOLDER, --models and --rows FOLDER")
-    folders = {}
-    for pair in corpora:
-        name, equals, folder = pair.partition("=")
-        if not equals or name not in CORPORA:
-            raise click.UsageError(f"--corpora takes NAME=FOLDER, NAME one of {', '.join(CORPORA)}")
-        folders[name] = Path(folder)
+    folders = _suite_folders(corpora)
     with _bar(_console()) as bar:
         task = bar.add_task("tasks", total=None)
 

@@ -12,7 +12,7 @@ import soundfile
 from click.testing import CliRunner
 
 from fullband.cli import main
-from fullband.errors import MissingFileError, SettingsError
+from fullband.errors import MissingFileError, ModelError, SettingsError
 from fullband.evaluate import paper
 from fullband.evaluate.paper import (
     Task,
@@ -21,6 +21,7 @@ from fullband.evaluate.paper import (
     paper_tasks,
     read_suite,
     sensitivity_table,
+    write_paper_page,
 )
 from signals import pink_noise
 
@@ -187,5 +188,36 @@ def test_the_command(tmp_path, corpus, models):
 )
 def test_what_does_not_fit_together_is_refused(arguments, message):
     result = CliRunner().invoke(main, ["evaluate", *arguments])
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_the_page_shows_the_tasks_that_have_a_model(tmp_path, corpus, models):
+    command = ["report", str(tmp_path / "page"), "--suite", "paper", "--samples", "1"]
+    command += ["--corpora", f"single={corpus}", "--models", str(models)]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert "Single speaker, 4x: 4 to 16 kHz, chebyshev" in page
+    assert "Single speaker, 2x" not in page
+    assert "audiounet" in page
+
+
+def test_a_page_without_any_model_is_refused(tmp_path, corpus):
+    with pytest.raises(ModelError, match="no model of the suite"):
+        write_paper_page({"single": corpus}, tmp_path, tmp_path / "page")
+    assert not (tmp_path / "page").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give --corpus and --model, or --suite paper"),
+        (["--suite", "paper"], "a suite needs --corpora"),
+        (["--suite", "paper", "--corpus", "x"], "not --corpus and --model"),
+    ],
+)
+def test_a_page_of_what_does_not_fit_together_is_refused(tmp_path, arguments, message):
+    result = CliRunner().invoke(main, ["report", str(tmp_path / "page"), *arguments])
     assert result.exit_code == 2
     assert message in result.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -114,3 +115,21 @@ def test_a_run_without_a_checkpoint_is_refused(tmp_path):
 def test_a_card_can_be_read_by_anyone(tmp_path):
     path = export_model(network(), SETTINGS, "tiny", tmp_path).with_suffix(".json")
     assert json.loads(path.read_text())["architecture"] == SETTINGS
+
+
+def test_half_storage_halves_the_file_and_computes_what_rounded_weights_do(tmp_path):
+    settings = {"name": "audiounet", "width": 1 / 8, "equaliser_taps": 129, "bias": False}
+    torch.manual_seed(0)
+    wide_network = build_model(settings)
+    with torch.no_grad():
+        wide_network.equaliser.kernels += 1e-5 * torch.randn(2, 1, 129)
+    kernels = wide_network.equaliser.kernels.clone()
+    full = export_model(copy.deepcopy(wide_network), settings, "full", tmp_path)
+    half = export_model(wide_network, settings, "half", tmp_path, half=True)
+    assert half.stat().st_size < 0.55 * full.stat().st_size
+    assert torch.equal(wide_network.equaliser.kernels, kernels)  # solved for to the last digit
+    assert not wide_network.last.weight.half().float().ne(wide_network.last.weight).any()
+    audio = noise(0.5, 16_000)[None]
+    with torch.inference_mode():
+        expected = wide_network(torch.from_numpy(audio)).numpy()
+    np.testing.assert_allclose(open_model(str(half)).run(audio), expected, atol=1e-5)

@@ -11,10 +11,12 @@ import numpy as np
 
 from fullband.audio.samples import Audio
 
-__all__ = ["Panel", "SpectrogramMeter", "draw_spectrograms", "feed"]
+__all__ = ["RANGE_DB", "Panel", "SpectrogramMeter", "colours", "draw_spectrograms", "feed"]
 
 _COLUMNS, _ROWS = 900, 320
-_RANGE_DB = 90.0
+RANGE_DB = 90.0
+"""From the darkest to the brightest colour of a spectrogram."""
+
 _DIM_DB = -60.0  # a picture without anything louder is not brightened, so that silence is dark
 _FRAME_S = 0.032
 _INK, _PAPER, _MARK = (40, 40, 40), (255, 255, 255), (90, 220, 255)
@@ -118,7 +120,7 @@ def draw_spectrograms(path: str | os.PathLike[str], panels: Sequence[Panel]) -> 
     loudest = max(_DIM_DB, *(float(panel.level_db.max()) for panel in panels))
     for index, panel in enumerate(panels):
         y = top + index * (_ROWS + gap)
-        image.paste(Image.fromarray(_colours(panel.level_db[::-1] - loudest)), (left, y))
+        image.paste(Image.fromarray(colours(panel.level_db[::-1] - loudest)), (left, y))
         draw.rectangle((left - 1, y - 1, left + _COLUMNS, y + _ROWS), outline=_INK)
         draw.text((left, y - 22), panel.title, fill=_INK, font=font)
 
@@ -150,8 +152,13 @@ def feed(meter: SpectrogramMeter, blocks: Iterable[Audio]) -> SpectrogramMeter:
     return meter
 
 
-def _colours(level_db: np.ndarray) -> np.ndarray:
-    position = np.clip(1 + level_db / _RANGE_DB, 0, 1)
+def colours(level_db: np.ndarray) -> np.ndarray:
+    """The colour of levels relative to the brightest.
+
+    Shape:
+        level_db `[*]`; result uint8 `[*, 3]`.
+    """
+    position = np.clip(1 + level_db / RANGE_DB, 0, 1)
     stops = np.linspace(0, 1, len(_COLOURS))
     channels = [np.interp(position, stops, [c[i] for c in _COLOURS]) for i in range(3)]
     pixels: np.ndarray = np.stack(channels, axis=-1).round()

@@ -24,7 +24,7 @@ from string import Template
 import numpy as np
 
 from fullband.audio.file import AudioWriter
-from fullband.audio.picture import _RANGE_DB, SpectrogramMeter, _colours, feed
+from fullband.audio.picture import RANGE_DB, SpectrogramMeter, colours, feed
 from fullband.audio.resample import resample
 from fullband.audio.samples import Audio
 from fullband.corpora.dataset import Decoded, decode
@@ -110,7 +110,7 @@ def write_page(
         (part / "samples").mkdir()
         for name in ("page.css", "page.js"):
             shutil.copyfile(_FILES / name, part / name)
-        _save_picture(part / "scale.png", np.linspace(-_RANGE_DB, 0, 91)[None], 0.0)
+        _save_picture(part / "scale.png", np.linspace(-RANGE_DB, 0, 91)[None], 0.0)
         sections = [
             _task(task, number, part, samples, search, progress)
             for number, task in enumerate(tasks, start=1)
@@ -127,7 +127,7 @@ def write_page(
             title=escape(title),
             contents="\n".join(contents) if len(tasks) > 1 else "",
             sections="\n".join(sections),
-            range_db=f"{_RANGE_DB:g}",
+            range_db=f"{RANGE_DB:g}",
             made=escape(", ".join(filter(None, made))),
         )
         (part / "index.html").write_text(page, encoding="utf-8")
@@ -355,9 +355,9 @@ def _save_picture(path: Path, level_db: np.ndarray, loudest_db: float) -> None:
     """Levels `[rows, columns]`, top first, in the colours of all spectrograms, 1 dB a step."""
     from PIL import Image
 
-    steps = np.clip(np.rint(level_db - loudest_db), -_RANGE_DB, 0) + _RANGE_DB
+    steps = np.clip(np.rint(level_db - loudest_db), -RANGE_DB, 0) + RANGE_DB
     image = Image.fromarray(steps.astype(np.uint8), mode="P")
-    image.putpalette(_colours(np.arange(-_RANGE_DB, 1)).tobytes())
+    image.putpalette(colours(np.arange(-RANGE_DB, 1)).tobytes())
     image.save(path, format="PNG", optimize=True)
 
 

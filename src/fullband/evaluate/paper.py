@@ -24,6 +24,7 @@ from fullband.corpora.manifest import read_corpus
 from fullband.degrade import Degradation, lower_rate
 from fullband.engine import OnnxModel, open_model
 from fullband.errors import MissingFileError, ModelError, SettingsError
+from fullband.evaluate.page import PageTask, write_page
 from fullband.evaluate.perceptual import Kind, score_perceptual
 from fullband.evaluate.report import mean_cell, write_rows
 from fullband.evaluate.run import System, evaluate_recordings, raw_system
@@ -41,6 +42,7 @@ __all__ = [
     "read_suite",
     "sensitivity_table",
     "task_systems",
+    "write_paper_page",
 ]
 
 SAMPLE_RATE = 16_000
@@ -220,6 +222,45 @@ class Stored:
         """A metric of every file that has it; empty where the system was not scored."""
         own = (row.get(metric, float("nan")) for row in self.rows if row["system"] == system)
         return [value for value in own if not np.isnan(value)]
+
+
+def write_paper_page(
+    corpora: Mapping[str, Path],
+    models: Path,
+    folder: Path,
+    samples: int = 3,
+    search: int = 40,
+    force: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+    cache: Path | None = None,
+) -> Path:
+    """The page where the suite's zero-phase tasks are heard; see `fullband.evaluate.page`.
+
+    Args:
+        corpora, models: as for `evaluate_paper`; tasks without a model are left out.
+        samples, search, force: as for `write_page`.
+
+    Raises:
+        ModelError: there is no model for any of the tasks.
+        MissingFileError, AudioFileError: a corpus is not there or cannot be read.
+        OutputError, SettingsError: see `write_page`.
+    """
+    shown = []
+    for task in paper_tasks(tuple(corpora)):
+        if task.method != "chebyshev":
+            continue
+        decoded = decode(read_corpus(corpora[task.corpus]), task.split, SAMPLE_RATE, cache)
+        systems = {
+            name: system for name, (system, _) in task_systems(task, decoded, models).items()
+        }
+        heard = {name: systems[name] for name in ("spline", *LEARNED) if name in systems}
+        if len(heard) > 1:
+            shown.append(PageTask(task.title, decoded, task.degradation, heard))
+    if not shown:
+        raise ModelError(f"{models}: holds no model of the suite for these corpora")
+    return write_page(
+        shown, folder, samples, progress, search=search, title="The 2017 paper's tasks", force=force
+    )
 
 
 def read_suite(rows_folder: Path) -> list[Stored]:

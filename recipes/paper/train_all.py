@@ -1,0 +1,208 @@
+"""Train every model of the paper's suite, from nothing to exported files.
+
+    python recipes/paper/train_all.py --corpora single=FOLDER --corpora piano=FOLDER \
+        --runs runs/paper --models weights/paper [--only TEXT] [--jobs 2] [--list]
+
+Stages begin from one another: 4x first, the other ratios from it, and for the causal filter the
+same networks with their equalisers solved for anew (the one training step has no learning rate).
+A stage whose model is exported is left alone, so that it goes on where it was stopped; --only takes
+those whose name contains the text, and --list prints their commands and does nothing. Every stage
+runs on one core; two cores do best with --jobs 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+RECIPES = Path(__file__).resolve().parent
+RATIOS = (4, 6, 2, 8)
+VALID = {"speakers": "valid-short"}
+SUFFIX = {"chebyshev": "", "chebyshev-causal": "-causal", "subsample": "-aliased"}
+FIDELITY = {"relative_error_db": 0.5, "spectral_error_db": 1.0}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training. `after` names the stage whose weights it begins with."""
+
+    name: str
+    recipe: str
+    corpus: str
+    ratio: int
+    method: str = "chebyshev"
+    after: str = ""
+    steps: int = 0
+    validate_every: int = 0
+    learning_rate: float = 0.0
+    loss: tuple[tuple[str, float], ...] = ()
+    released: bool = True
+
+    def command(self, runs: Path, folder: str) -> list[str]:
+        """What `fullband` is called with."""
+        settings: dict[str, object] = {"data.corpus": folder, "model.ratio": self.ratio}
+        if self.corpus in VALID:
+            settings["data.valid_split"] = VALID[self.corpus]
+        if self.method != "chebyshev":
+            settings["degrade.methods"] = f'["{self.method}"]'
+        if self.steps:
+            settings["schedule.steps"] = self.steps
+            settings["run.validate_every"] = self.validate_every or self.steps
+        if self.learning_rate:
+            settings["optimiser.learning_rate"] = self.learning_rate
+        settings |= {f"loss.{name}": value for name, value in self.loss}
+        command = ["train", str(RECIPES / f"{self.recipe}.toml"), "--run", str(runs / self.name)]
+        if self.after:
+            command += ["--start-from", str(runs / self.after)]
+        for key, value in settings.items():
+            command += ["--set", f"{key}={value}"]
+        return command
+
+
+def stages(corpus: str) -> list[Stage]:
+    """All trainings for a corpus, each after the one it begins from."""
+    found = []
+    for recipe in ("wiener", "dnn"):
+        for method, suffix in SUFFIX.items():
+            for ratio in (4,) if method == "subsample" else RATIOS:
+                name = f"{recipe}-{corpus}-{ratio}x{suffix}"
+                found.append(Stage(name, recipe, corpus, ratio, method))
+
+    # AudioUNet: texture first, then fidelity, and a short last stage at every ratio.
+    first = f"audiounet-{corpus}-4x-first"
+    if corpus == "speakers":
+        loss = (("lsd_2017", 0.02),)
+        found.append(
+            Stage(first, "audiounet", corpus, 4, "chebyshev", "", 700, 350, 0, loss, False)
+        )
+        second = first
+    else:
+        second = f"audiounet-{corpus}-4x-second"
+        loss = (*FIDELITY.items(), ("lsd_2017", 0.01))
+        found += [
+            Stage(first, "audiounet", corpus, 4, "chebyshev", "", 1000, 250, 0, (), False),
+            Stage(second, "audiounet", corpus, 4, "chebyshev", first, 500, 250, 1e-3, loss, False),
+        ]
+    found += finishing("audiounet", corpus, second, {4: 150}, 200, (*FIDELITY.items(),), 0.003)
+
+    first = f"tfilm-{corpus}-4x"
+    found.append(Stage(first, "tfilm", corpus, 4, "chebyshev", "", 600, 300))
+    found += finishing("tfilm", corpus, first, {4: 0}, 150, (), 0.04)
+    return found
+
+
+def finishing(
+    recipe: str,
+    corpus: str,
+    base: str,
+    steps_at: dict[int, int],
+    steps: int,
+    loss: tuple[tuple[str, float], ...],
+    lsd_weight: float,
+) -> list[Stage]:
+    """Every ratio from the base at 4x, then the causal and the aliased input from each."""
+    found = []
+    for method, suffix in SUFFIX.items():
+        for ratio in (4,) if method == "subsample" else RATIOS:
+            count, rate, after = steps, 1e-3, f"{recipe}-{corpus}-{ratio}x"
+            if method == "chebyshev":
+                count, after = steps_at.get(ratio, steps), base
+            elif method == "chebyshev-causal":
+                count, rate = 1, 1e-9
+            else:
+                count = 150
+            if not count:
+                continue  # the base is the model
+            name = f"{recipe}-{corpus}-{ratio}x{suffix}"
+            band = ("spectral_error_band", 1.25 / ratio)
+            weights = (*loss, band, ("lsd_2017", lsd_weight))
+            found.append(Stage(name, recipe, corpus, ratio, method, after, count, 0, rate, weights))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpora", action="append", required=True, metavar="NAME=FOLDER")
+    parser.add_argument("--runs", type=Path, default=Path("runs/paper"))
+    parser.add_argument("--models", type=Path, default=Path("weights/paper"))
+    parser.add_argument("--only", default="")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--list", action="store_true")
+    options = parser.parse_args()
+    folders = dict(pair.split("=", 1) for pair in options.corpora)
+    planned = [
+        stage for corpus in folders for stage in stages(corpus) if options.only in stage.name
+    ]
+    if options.list:
+        for stage in planned:
+            print("fullband", shlex.join(stage.command(options.runs, folders[stage.corpus])))
+        return
+    Queue(planned, folders, options.runs, options.models).work(options.jobs)
+
+
+class Queue:
+    """Stages that wait for those they begin from."""
+
+    def __init__(
+        self, planned: list[Stage], folders: dict[str, str], runs: Path, models: Path
+    ) -> None:
+        self.waiting, self.folders, self.runs, self.models = planned, folders, runs, models
+        self.unfinished = {stage.name for stage in planned}
+        self.changed = threading.Condition()
+        self.failed = False
+
+    def work(self, jobs: int) -> None:
+        """Run everything, so many at a time; stop at the first that fails."""
+        threads = [threading.Thread(target=self._worker) for _ in range(jobs)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self.failed:
+            sys.exit("a stage failed; what was exported is kept, run again to go on")
+
+    def _worker(self) -> None:
+        while (stage := self._take()) is not None:
+            done = self._run(stage)
+            with self.changed:
+                self.failed |= not done
+                self.unfinished.discard(stage.name)
+                self.changed.notify_all()
+
+    def _take(self) -> Stage | None:
+        with self.changed:
+            while self.waiting and not self.failed:
+                for stage in self.waiting:
+                    if stage.after not in self.unfinished:
+                        self.waiting.remove(stage)
+                        return stage
+                self.changed.wait()
+            return None
+
+    def _run(self, stage: Stage) -> bool:
+        if (self.models / f"{stage.name}.json").is_file():
+            return True
+        command = stage.command(self.runs, self.folders[stage.corpus])
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        made_by = f"python recipes/paper/train_all.py --only {stage.name}"
+        calls = [command]
+        if stage.released:
+            run = str(self.runs / stage.name)
+            export = ["export", run, "--name", stage.name, "-o", str(self.models), "--half"]
+            calls.append([*export, "--command", made_by])
+        for arguments in calls:
+            done = subprocess.run([sys.executable, "-m", "fullband.cli", *arguments], env=environment)
+            if done.returncode:
+                print(f"{stage.name}: failed", file=sys.stderr)
+                return False
+        return True
+
+
+if __name__ == "__main__":
+    main()

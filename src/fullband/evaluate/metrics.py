@@ -70,8 +70,7 @@ def lsd_2017(predicted: Audio, wide: Audio) -> float:
         both `[T]`.
     """
     x, y = _pair(predicted, wide)
-    difference = np.log(_power(y) + 1e-8) - np.log(_power(x) + 1e-8)
-    return min(float(np.mean(np.sqrt(np.mean(difference**2, axis=1)))), 10.0)
+    return _lsd_2017(_power(x), _power(y))
 
 
 def lsd(
@@ -94,25 +93,24 @@ def lsd(
         both `[T]`.
     """
     x, y = _pair(predicted, wide)
-    difference = _log10_power(y) - _log10_power(x)
+    squared = _squared_distance(_power(x), _power(y))
     if sample_rate is not None:
-        frequencies = np.linspace(0, sample_rate / 2, len(difference))
-        difference = difference[(frequencies >= from_hz) & (frequencies < to_hz)]
-    if not len(difference):
-        return float("nan")
-    return float(np.mean(np.sqrt(np.mean(difference**2, axis=0))))
+        squared = _band(squared, sample_rate, from_hz, to_hz)
+    return _mean_distance(squared)
 
 
 def score(predicted: Audio, wide: Audio, sample_rate: int, cutoff_hz: float) -> dict[str, float]:
     """Every metric of one file by name; `lsd_low` and `lsd_high` are below and above the cutoff."""
+    power_x, power_y = (_power(audio) for audio in _pair(predicted, wide))
+    squared = _squared_distance(power_x, power_y)
     return {
         "snr_db": snr_db(predicted, wide),
         "segmental_snr_db": segmental_snr_db(predicted, wide),
         "si_sdr_db": si_sdr_db(predicted, wide),
-        "lsd_2017": lsd_2017(predicted, wide),
-        "lsd": lsd(predicted, wide),
-        "lsd_low": lsd(predicted, wide, sample_rate, to_hz=cutoff_hz),
-        "lsd_high": lsd(predicted, wide, sample_rate, from_hz=cutoff_hz),
+        "lsd_2017": _lsd_2017(power_x, power_y),
+        "lsd": _mean_distance(squared),
+        "lsd_low": _mean_distance(_band(squared, sample_rate, 0.0, cutoff_hz)),
+        "lsd_high": _mean_distance(_band(squared, sample_rate, cutoff_hz, np.inf)),
     }
 
 
@@ -127,9 +125,26 @@ def _power(audio: Audio) -> np.ndarray:
     return power_spectrogram(audio, 2048, 512)
 
 
-def _log10_power(audio: Audio) -> np.ndarray:
-    log_power: np.ndarray = np.log10(np.maximum(_power(audio), 1e-8))
-    return log_power
+def _lsd_2017(power_x: np.ndarray, power_y: np.ndarray) -> float:
+    difference = np.log((power_y + 1e-8) / (power_x + 1e-8))
+    return min(float(np.mean(np.sqrt(np.mean(difference**2, axis=1)))), 10.0)
+
+
+def _squared_distance(power_x: np.ndarray, power_y: np.ndarray) -> np.ndarray:
+    ratio = np.maximum(power_y, 1e-8) / np.maximum(power_x, 1e-8)
+    squared: np.ndarray = np.log10(ratio) ** 2
+    return squared
+
+
+def _band(squared: np.ndarray, sample_rate: int, from_hz: float, to_hz: float) -> np.ndarray:
+    frequencies = np.linspace(0, sample_rate / 2, len(squared))
+    return squared[(frequencies >= from_hz) & (frequencies < to_hz)]
+
+
+def _mean_distance(squared: np.ndarray) -> float:
+    if not len(squared):
+        return float("nan")
+    return float(np.mean(np.sqrt(np.mean(squared, axis=0))))
 
 
 def _ratio_db(signal: float, error: float) -> float:

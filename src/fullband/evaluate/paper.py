@@ -28,7 +28,7 @@ from fullband.evaluate.page import PageTask, write_page
 from fullband.evaluate.perceptual import Kind, score_perceptual
 from fullband.evaluate.report import mean_cell, write_rows
 from fullband.evaluate.run import System, evaluate_recordings, raw_system
-from fullband.evaluate.suite import bare_systems, first_files, ideal_lowpass_system, provenance
+from fullband.evaluate.suite import bare_systems, ideal_lowpass_system, provenance, spread_files
 
 __all__ = [
     "CORPORA",
@@ -167,7 +167,7 @@ def evaluate_paper(
         corpora: where each lies, by its name in `CORPORA`.
         models: folder of exported models.
         rows_folder: gets a CSV per task and `tasks.json`.
-        limit: only the first so many files of a task.
+        limit: at most so many files of a task, evenly spread over the split.
         perceptual: how many files of a zero-phase or aliased task ViSQOL and DNSMOS hear, evenly
             spread over it, and of each at most the middle eight seconds: they are slow.
         progress: called with the task's name, the tasks done and the tasks in all.
@@ -187,7 +187,7 @@ def evaluate_paper(
         if path.is_file() and task.name in known:
             continue
         decoded = decode(read_corpus(corpora[task.corpus]), task.split, SAMPLE_RATE, cache)
-        decoded = first_files(decoded, limit)
+        decoded = spread_files(decoded, limit)
         systems = task_systems(task, decoded, models)
         heard = 0 if task.method == "chebyshev-causal" else min(perceptual, len(decoded))
         extra = _listen(CORPORA[task.corpus].kind, len(decoded), heard)

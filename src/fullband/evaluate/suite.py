@@ -29,6 +29,7 @@ __all__ = [
     "first_files",
     "ideal_lowpass_system",
     "provenance",
+    "spread_files",
 ]
 
 
@@ -143,6 +144,27 @@ def ideal_lowpass_system(decoded: Decoded) -> System:
         return ideal_lowpass(wide, degradation.sample_rate, degradation.cutoff_hz)
 
     return system
+
+
+def spread_files(decoded: Decoded, count: int | None) -> Decoded:
+    """So many recordings, evenly spread over all of them; None is all.
+
+    Raises:
+        SettingsError: none would be left.
+    """
+    if count is not None and count < 1:
+        raise SettingsError(f"the limit must be at least 1 file, got {count}")
+    if count is None or count >= len(decoded):
+        return decoded
+    chosen = np.linspace(0, len(decoded) - 1, count).round().astype(int).tolist()
+    pieces = [decoded.recording(index) for index in chosen]
+    return Decoded(
+        samples=np.concatenate(pieces),
+        starts=tuple(np.cumsum([0, *map(len, pieces)]).tolist()),
+        levels_db=tuple(decoded.levels_db[index] for index in chosen),
+        names=tuple(decoded.names[index] for index in chosen),
+        sample_rate=decoded.sample_rate,
+    )
 
 
 def first_files(decoded: Decoded, limit: int | None) -> Decoded:

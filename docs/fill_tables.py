@@ -3,8 +3,9 @@
     python docs/fill_tables.py [--check]
 
 A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed,
-training, paper or sensitivity and PATH relative to the project; everything between is replaced. For
-a suite, `paper: PATH METHOD METRIC` and `sensitivity: PATH METRIC`. With --check nothing is written, and a document whose tables are not those of the stored rows is an error.
+training, systems, paper or sensitivity and PATH relative to the project; everything between is
+replaced. For a suite it is `paper: PATH METHOD METRIC` and `sensitivity: PATH METRIC`. With --check
+nothing is written, and a document whose tables are not those of the stored rows is an error.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from fullband.evaluate.report import markdown_table, read_rows
 PROJECT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "docs/results.md")
 _TABLE = re.compile(
-    r"(<!-- (rows|speed|training|bands|paper|sensitivity): (\S+)((?: \S+)*?) -->\n)"
+    r"(<!-- (rows|speed|training|systems|bands|paper|sensitivity): (\S+)((?: \S+)*?) -->\n)"
     r"(.*?)(<!-- end -->)",
     re.DOTALL,
 )
@@ -54,6 +55,7 @@ def filled(text: str) -> str:
             "sensitivity": suite_table,
             "rows": rows_table,
             "speed": speed_table,
+            "systems": systems_table,
             "training": training_table,
         }[kind]
         return f"{opening}{make(PROJECT / path, *words.split())}\n{end}"
@@ -106,6 +108,19 @@ def speed_table(path: Path) -> str:
         f"{measured['load_before']} before; commit {measured['commit']}, {measured['date']}"
     )
     return "\n".join([*lines, "", f"{origin}. Figures: `{path.relative_to(PROJECT)}`."])
+
+
+def systems_table(path: Path) -> str:
+    """Parameters and speed of the suite's systems."""
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    lines = ["| system | parameters | times real time |", "|---|---|---|"]
+    for row in measured["rows"]:
+        lines.append(f"| {row['system']} | {row['parameters']:,} | {row['times_real_time']:g} |")
+    where = (
+        f"4 to 16 kHz; {measured['cores']} cores, {measured['machine']}, load "
+        f"{measured['load_before']} before; commit {measured['commit']}, {measured['date']}"
+    )
+    return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
 
 
 def bands_table(path: Path) -> str:

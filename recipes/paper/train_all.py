@@ -89,11 +89,11 @@ def stages(corpus: str) -> list[Stage]:
             Stage(first, "audiounet", corpus, 4, "chebyshev", "", 1000, 250, 0, (), False),
             Stage(second, "audiounet", corpus, 4, "chebyshev", first, 500, 250, 1e-3, loss, False),
         ]
-    found += finishing("audiounet", corpus, second, {4: 150}, 200, (*FIDELITY.items(),), 0.003)
+    found += finishing("audiounet", corpus, second, {}, 150, (*FIDELITY.items(),), 0.003)
 
     first = f"tfilm-{corpus}-4x"
     found.append(Stage(first, "tfilm", corpus, 4, "chebyshev", "", 600, 300))
-    found += finishing("tfilm", corpus, first, {4: 0}, 150, (), 0.04)
+    found += finishing("tfilm", corpus, first, {4: 0}, 100, (), 0.04)
     return found
 
 
@@ -116,7 +116,7 @@ def finishing(
             elif method == "chebyshev-causal":
                 count, rate = 1, 1e-9
             else:
-                count = 150
+                count = 100
             if not count:
                 continue  # the base is the model
             name = f"{recipe}-{corpus}-{ratio}x{suffix}"
@@ -197,7 +197,9 @@ class Queue:
             export = ["export", run, "--name", stage.name, "-o", str(self.models), "--half"]
             calls.append([*export, "--command", made_by])
         for arguments in calls:
-            done = subprocess.run([sys.executable, "-m", "fullband.cli", *arguments], env=environment)
+            done = subprocess.run(
+                [sys.executable, "-m", "fullband.cli", *arguments], env=environment
+            )
             if done.returncode:
                 print(f"{stage.name}: failed", file=sys.stderr)
                 return False

@@ -94,14 +94,6 @@ def test_tfilm_forgets_at_the_end_of_its_memory():
     assert same[24:].all()  # the next does not
 
 
-def test_tfilm_unrolled_for_export_is_the_lstm():
-    torch.manual_seed(0)
-    layer = TFiLM(channels=4, block=2, memory=5).eval()
-    x = torch.randn(3, 4, 20)
-    program = torch.export.export(layer, (x,))
-    torch.testing.assert_close(program.module()(x), layer(x))
-
-
 @pytest.mark.parametrize(("block", "memory"), [(0, None), (4, 0)])
 def test_tfilm_refuses_nothing_to_remember(block, memory):
     with pytest.raises(SettingsError, match="block >= 1"):

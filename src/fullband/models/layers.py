@@ -120,27 +120,10 @@ class TFiLM(nn.Module):
         steps = blocks.amax(dim=3).permute(0, 2, 1).float()
         count = self.memory or steps.shape[1]
         with torch.autocast(x.device.type, enabled=False):
-            gains = self._recur(steps.reshape(-1, count, channels)).reshape(steps.shape)
+            gains = self.lstm(steps.reshape(-1, count, channels))[0].reshape(steps.shape)
         gains = gains.permute(0, 2, 1).unsqueeze(3).to(x.dtype)
-        return (blocks * gains).reshape(batch, channels, time)
-
-    def _recur(self, steps: Tensor) -> Tensor:
-        """The LSTM over `[N, steps, C]`; unrolled for export, whose own LSTM fixes the batch."""
-        if not torch.compiler.is_exporting() or self.memory is None:
-            outputs: Tensor = self.lstm(steps)[0]
-            return outputs
-        input_weight, hidden_weight, input_bias, hidden_bias = self.lstm.all_weights[0]
-        from_input = steps @ input_weight.T + (input_bias + hidden_bias)
-        hidden = torch.zeros_like(steps[:, 0])
-        cell = torch.zeros_like(hidden)
-        gains = []
-        for step in range(self.memory):
-            gates = from_input[:, step] + hidden @ hidden_weight.T
-            admit, forget, candidate, show = gates.chunk(4, dim=1)
-            cell = forget.sigmoid() * cell + admit.sigmoid() * candidate.tanh()
-            hidden = show.sigmoid() * cell.tanh()
-            gains.append(hidden)
-        return torch.stack(gains, dim=1)
+        modulated: Tensor = (blocks * gains).reshape(batch, channels, time)
+        return modulated
 
 
 class DownStage(nn.Module):

@@ -101,8 +101,7 @@ def export_model(
         )
     assert program is not None
     program.save(str(path), external_data=False)
-    if half:
-        _store_halves(path)
+    _slim(path, half)
     config = model.config
     card = Card(
         name=name,
@@ -133,12 +132,27 @@ def _round_weights(model: Network) -> None:
                 parameter.copy_(parameter.half().float())
 
 
-def _store_halves(path: Path) -> None:
-    """Store every constant that loses nothing by it in 16 bits, cast back when it is loaded."""
+def _slim(path: Path, half: bool) -> None:
+    """Leave out where in the source each node came from, which says nothing outside.
+
+    Args:
+        half: also store every constant that loses nothing by it in 16 bits, cast when it is loaded.
+    """
     import onnx
 
     proto = onnx.load(path)
-    graph = proto.graph
+    for part in (*proto.graph.node, *proto.graph.value_info, *proto.graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    if half:
+        _store_halves(proto.graph)
+    onnx.checker.check_model(proto)
+    onnx.save(proto, path)
+
+
+def _store_halves(graph: Any) -> None:
+    import onnx
+
     casts = []
     for stored in graph.initializer:
         values = onnx.numpy_helper.to_array(stored)
@@ -154,8 +168,6 @@ def _store_halves(path: Path) -> None:
         )
     for node in reversed(casts):
         graph.node.insert(0, node)
-    onnx.checker.check_model(proto)
-    onnx.save(proto, path)
 
 
 @contextlib.contextmanager

@@ -421,6 +421,7 @@ def export(
     metavar="N",
     help="Of a suite: ViSQOL and DNSMOS on so many files of every task (slow).",
 )
+@click.option("--only", default="", metavar="TEXT", help="Of a suite: tasks with it in the name.")
 @click.option(
     "--ratio",
     type=click.IntRange(2),
@@ -463,6 +464,7 @@ def evaluate(
     corpora: tuple[str, ...],
     models: str | None,
     perceptual: int,
+    only: str,
     ratio: int,
     rate: int,
     method: str,
@@ -479,7 +481,7 @@ def evaluate(
     if suite is not None:
         if model is not None or corpus is not None:
             raise click.UsageError("a suite takes --corpora and --models, not MODEL and CORPUS")
-        _evaluate_paper(corpora, models, rows_path, limit, perceptual)
+        _evaluate_paper(corpora, models, rows_path, limit, perceptual, only)
         return
     if model is None or corpus is None:
         raise click.UsageError("give MODEL and CORPUS, or --suite paper")
@@ -635,6 +637,7 @@ def _evaluate_paper(
     rows_folder: str | None,
     limit: int | None,
     perceptual: int,
+    only: str,
 ) -> None:
     from fullband.evaluate.paper import METHODS, evaluate_paper, paper_table, read_suite
 
@@ -647,7 +650,9 @@ def _evaluate_paper(
         def advance(label: str, done: int, total: int) -> None:
             bar.update(task, description=label, completed=done, total=total)
 
-        evaluate_paper(folders, Path(models), Path(rows_folder), limit, perceptual, advance)
+        evaluate_paper(
+            folders, Path(models), Path(rows_folder), limit, perceptual, advance, only=only
+        )
     stored = list(read_suite(Path(rows_folder)))
     for method in METHODS:
         for metric in ("snr_db", "lsd_2017"):

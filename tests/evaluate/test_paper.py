@@ -115,6 +115,14 @@ def test_a_suite_goes_on_where_it_was_stopped(tmp_path, corpus, models, monkeypa
     assert (rows / "single-test-2x-chebyshev.csv").stat().st_mtime_ns == first
 
 
+def test_only_the_tasks_that_are_asked_for(tmp_path, corpus, models):
+    evaluate_paper({"single": corpus}, models, tmp_path, only="4x-chebyshev")
+    assert {one.task.method for one in read_suite(tmp_path)} == {"chebyshev", "chebyshev-causal"}
+    assert {one.task.ratio for one in read_suite(tmp_path)} == {4}
+    with pytest.raises(SettingsError, match="no task of the suite has 'opera'"):
+        evaluate_paper({"single": corpus}, models, tmp_path, only="opera")
+
+
 def test_perceptual_scores_are_taken_of_some_files(tmp_path, corpus, models, monkeypatch):
     heard = []
 

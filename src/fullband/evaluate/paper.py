@@ -160,6 +160,7 @@ def evaluate_paper(
     perceptual: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
     cache: Path | None = None,
+    only: str = "",
 ) -> None:
     """Score every system on every task of the given corpora; tasks that have rows are left alone.
 
@@ -171,15 +172,18 @@ def evaluate_paper(
         perceptual: how many files of a zero-phase or aliased task ViSQOL and DNSMOS hear, evenly
             spread over it, and of each at most the middle eight seconds: they are slow.
         progress: called with the task's name, the tasks done and the tasks in all.
+        only: tasks whose name contains this, such as `single` or `4x-chebyshev`.
 
     Raises:
         MissingFileError, AudioFileError: a corpus is not there or cannot be read.
-        SettingsError: a corpus is none of the paper's.
+        SettingsError: a corpus is none of the paper's, or no task's name contains `only`.
         DependencyError: the perceptual measures are asked for and not installed.
     """
     index = rows_folder / "tasks.json"
     known = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
-    tasks = paper_tasks(tuple(corpora))
+    tasks = [task for task in paper_tasks(tuple(corpora)) if only in task.name]
+    if not tasks:
+        raise SettingsError(f"no task of the suite has '{only}' in its name")
     for done, task in enumerate(tasks):
         if progress is not None:
             progress(task.name, done, len(tasks))

@@ -5,9 +5,9 @@
 
 Stages begin from one another: 4x first, the other ratios from it, and for the causal filter the
 same networks with their equalisers solved for anew (the one training step has no learning rate).
-A stage whose model is exported is left alone, so that it goes on where it was stopped; --only takes
-those whose name contains the text, and --list prints their commands and does nothing. Every stage
-runs on one core; two cores do best with --jobs 2.
+A stage that was run and exported is left alone, so that it goes on where it was stopped; --only
+takes those whose name contains the text and what they begin from, and --list prints their commands
+and does nothing. Every stage runs on one core; two cores do best with --jobs 2.
 """
 
 from __future__ import annotations
@@ -136,9 +136,11 @@ def main() -> None:
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     folders = dict(pair.split("=", 1) for pair in options.corpora)
-    planned = [
-        stage for corpus in folders for stage in stages(corpus) if options.only in stage.name
-    ]
+    every = {stage.name: stage for corpus in folders for stage in stages(corpus)}
+    wanted = {name for name in every if options.only in name}
+    while missing := {every[name].after for name in wanted} - wanted - {""}:
+        wanted |= missing
+    planned = [stage for name, stage in every.items() if name in wanted]
     if options.list:
         for stage in planned:
             print("fullband", shlex.join(stage.command(options.runs, folders[stage.corpus])))
@@ -186,7 +188,8 @@ class Queue:
             return None
 
     def _run(self, stage: Stage) -> bool:
-        if (self.models / f"{stage.name}.json").is_file():
+        made = self.runs / stage.name / "best"
+        if (self.models / f"{stage.name}.json").is_file() and made.is_dir():
             return True
         command = stage.command(self.runs, self.folders[stage.corpus])
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -296,6 +296,8 @@ def paper_table(stored: Sequence[Stored], method: str, metric: str, decimals: in
     for one in own:
         material = CORPORA[one.task.corpus]
         split = f", {one.task.split}" if len(material.splits) > 1 else ""
+        if not any(one.values(name, metric) for name in columns):
+            continue
         cells = [mean_cell(one.values(name, metric), decimals) for name in columns]
         lines.append(f"| {material.title}{split}, {one.task.ratio}x | " + " | ".join(cells) + " |")
     return "\n".join(lines)

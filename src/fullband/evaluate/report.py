@@ -146,10 +146,12 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def mean_cell(values: list[float], decimals: int) -> str:
-    """The mean and the larger half of its 95 % interval, `-` for no values at all."""
+    """The mean and the larger half of its 95 % interval (one value has none); `-` for no value."""
     if not values:
         return "-"
     mean = float(np.mean(values))
+    if len(values) == 1:
+        return f"{mean:.{decimals}f}"
     low, high = bootstrap_interval(values)
     return f"{mean:.{decimals}f} ± {max(mean - low, high - mean):.{decimals}f}"
 

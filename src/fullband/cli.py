@@ -399,21 +399,31 @@ def export(
     click.echo(f"wrote {path} and its card")
 
 
+def _suite_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What every command that takes a suite is told about it."""
+    for option in (
+        click.option("--models", metavar="FOLDER", help="Of a suite: the exported models' folder."),
+        click.option(
+            "--corpora",
+            multiple=True,
+            metavar="NAME=FOLDER",
+            help="Of a suite: where the corpus of that name lies (single, speakers, piano); "
+            "repeat.",
+        ),
+        click.option(
+            "--suite",
+            type=click.Choice(["paper"]),
+            help="Take the tasks of the 2017 paper and all its systems instead of one.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @main.command()
 @click.argument("model", metavar="MODEL", required=False)
 @click.argument("corpus", metavar="CORPUS", required=False)
-@click.option(
-    "--suite",
-    type=click.Choice(["paper"]),
-    help="Score every system on every task of the 2017 paper instead of one model on one corpus.",
-)
-@click.option(
-    "--corpora",
-    multiple=True,
-    metavar="NAME=FOLDER",
-    help="Of a suite: where the corpus of that name lies (single, speakers, piano); repeat.",
-)
-@click.option("--models", metavar="FOLDER", help="Of a suite: the exported models' folder.")
+@_suite_options
 @click.option(
     "--perceptual",
     type=click.IntRange(0),
@@ -456,7 +466,9 @@ def export(
     help="Also score ideal low-pass, sinc and spline.",
 )
 @click.option("--update-card", is_flag=True, help="Put the means on the model's card.")
-@click.option("--limit", type=click.IntRange(1), help="Only the first so many files.")
+@click.option(
+    "--limit", type=click.IntRange(1), help="Only the first so many files; of a suite, spread."
+)
 def evaluate(
     model: str | None,
     corpus: str | None,
@@ -496,11 +508,7 @@ def evaluate(
 
     console = _console()
     with _bar(console) as bar:
-        task = bar.add_task("files", total=None)
-
-        def advance(label: str, done: int, total: int) -> None:
-            bar.update(task, description=label, completed=done, total=total)
-
+        advance = _reporting(bar, "files")
         rows = evaluate_model(
             model, corpus, rate, lower_rate(rate, ratio), method, split, baselines, limit, advance
         )
@@ -521,18 +529,7 @@ def evaluate(
     metavar="NAME",
     help="A released model or the path of an exported one; repeat for several.",
 )
-@click.option(
-    "--suite",
-    type=click.Choice(["paper"]),
-    help="Show the tasks of the 2017 paper instead of one; takes --corpora and --models.",
-)
-@click.option(
-    "--corpora",
-    multiple=True,
-    metavar="NAME=FOLDER",
-    help="Of a suite: where the corpus of that name lies (single, speakers, piano); repeat.",
-)
-@click.option("--models", metavar="FOLDER", help="Of a suite: the exported models' folder.")
+@_suite_options
 @click.option("--ratio", type=click.IntRange(2), default=4, show_default=True)
 @click.option(
     "--rate",
@@ -589,11 +586,7 @@ def report(
     from fullband.evaluate.page import write_model_page
 
     with _leaving_cleanly(), _bar(_console()) as bar:
-        task = bar.add_task("recordings", total=None)
-
-        def advance(label: str, done: int, total: int) -> None:
-            bar.update(task, description=label, completed=done, total=total)
-
+        advance = _reporting(bar, "recordings")
         if suite is not None:
             from fullband.evaluate.paper import write_paper_page
 
@@ -645,15 +638,11 @@ def _evaluate_paper(
         raise click.UsageError("a suite needs --corpora NAME=FOLDER, --models and --rows FOLDER")
     folders = _suite_folders(corpora)
     with _bar(_console()) as bar:
-        task = bar.add_task("tasks", total=None)
-
-        def advance(label: str, done: int, total: int) -> None:
-            bar.update(task, description=label, completed=done, total=total)
-
+        advance = _reporting(bar, "tasks")
         evaluate_paper(
             folders, Path(models), Path(rows_folder), limit, perceptual, advance, only=only
         )
-    stored = list(read_suite(Path(rows_folder)))
+    stored = read_suite(Path(rows_folder))
     for method in METHODS:
         for metric in ("snr_db", "lsd_2017"):
             click.echo(f"\n{method}, {metric}\n\n{paper_table(stored, method, metric)}")

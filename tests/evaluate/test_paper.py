@@ -166,6 +166,17 @@ def test_the_tables_by_hand():
     assert lines[4] == "| Single speaker | subsample | - | - | 9.00 |"
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "\xff"])
+def test_a_damaged_index_is_one_line(tmp_path, corpus, models, text):
+    (tmp_path / "tasks.json").write_text(text, encoding="latin-1")
+    for call in (
+        lambda: read_suite(tmp_path),
+        lambda: evaluate_paper({"single": corpus}, models, tmp_path),
+    ):
+        with pytest.raises(SettingsError, match=r"tasks.json: damaged \(.*delete it"):
+            call()
+
+
 def test_a_folder_without_a_suite_is_an_error(tmp_path):
     with pytest.raises(MissingFileError, match="run fullband evaluate --suite paper first"):
         read_suite(tmp_path)

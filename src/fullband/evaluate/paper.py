@@ -52,6 +52,7 @@ METHODS = {"chebyshev": "", "chebyshev-causal": "-causal", "subsample": "-aliase
 """How narrow audio is made, and what the names of models trained on it end in."""
 
 _HEARD_S = 8
+_INDEX = "tasks.json"
 
 LEARNED = ("wiener", "dnn", "audiounet", "tfilm")
 SYSTEMS = ("ideal-lowpass", "sinc", "spline", *LEARNED)
@@ -176,11 +177,12 @@ def evaluate_paper(
 
     Raises:
         MissingFileError, AudioFileError: a corpus is not there or cannot be read.
-        SettingsError: a corpus is none of the paper's, or no task's name contains `only`.
+        SettingsError: a corpus is none of the paper's, no task's name contains `only`, or
+            `tasks.json` is damaged.
         DependencyError: the perceptual measures are asked for and not installed.
     """
-    index = rows_folder / "tasks.json"
-    known = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
+    index = rows_folder / _INDEX
+    known = _read_index(index) if index.is_file() else {}
     tasks = [task for task in paper_tasks(tuple(corpora)) if only in task.name]
     if not tasks:
         raise SettingsError(f"no task of the suite has '{only}' in its name")
@@ -272,12 +274,13 @@ def read_suite(rows_folder: Path) -> list[Stored]:
 
     Raises:
         MissingFileError: there is no `tasks.json` in the folder.
+        SettingsError: it is damaged.
     """
-    index = rows_folder / "tasks.json"
+    index = rows_folder / _INDEX
     if not index.is_file():
         raise MissingFileError(f"{index}: not there; run fullband evaluate --suite paper first")
     stored = []
-    for name, about in json.loads(index.read_text(encoding="utf-8")).items():
+    for name, about in _read_index(index).items():
         task = Task(about["corpus"], about["split"], about["ratio"], about["method"])
         with (rows_folder / f"{name}.csv").open(newline="", encoding="utf-8") as lines:
             rows = [
@@ -321,6 +324,16 @@ def sensitivity_table(stored: Sequence[Stored], metric: str, decimals: int = 2) 
             title = CORPORA[corpus].title + (f", {split}" if corpus == "piano" else "")
             lines.append(f"| {title} | {trained_on} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _read_index(index: Path) -> dict[str, dict[str, Any]]:
+    try:
+        known = json.loads(index.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SettingsError(f"{index}: damaged ({error}); delete it to score anew") from None
+    if not isinstance(known, dict):
+        raise SettingsError(f"{index}: damaged (not a table of tasks); delete it to score anew")
+    return known
 
 
 def _number(text: str | None) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import platform
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,19 +152,8 @@ def spread_files(decoded: Decoded, count: int | None) -> Decoded:
     Raises:
         SettingsError: none would be left.
     """
-    if count is not None and count < 1:
-        raise SettingsError(f"the limit must be at least 1 file, got {count}")
-    if count is None or count >= len(decoded):
-        return decoded
-    chosen = np.linspace(0, len(decoded) - 1, count).round().astype(int).tolist()
-    pieces = [decoded.recording(index) for index in chosen]
-    return Decoded(
-        samples=np.concatenate(pieces),
-        starts=tuple(np.cumsum([0, *map(len, pieces)]).tolist()),
-        levels_db=tuple(decoded.levels_db[index] for index in chosen),
-        names=tuple(decoded.names[index] for index in chosen),
-        sample_rate=decoded.sample_rate,
-    )
+    places = np.linspace(0, len(decoded) - 1, max(0, count or 0)).round()
+    return _select(decoded, count, places.astype(int).tolist())
 
 
 def first_files(decoded: Decoded, limit: int | None) -> Decoded:
@@ -173,15 +162,20 @@ def first_files(decoded: Decoded, limit: int | None) -> Decoded:
     Raises:
         SettingsError: none would be left.
     """
+    return _select(decoded, limit, range(limit or 0))
+
+
+def _select(decoded: Decoded, limit: int | None, chosen: Sequence[int]) -> Decoded:
     if limit is not None and limit < 1:
         raise SettingsError(f"the limit must be at least 1 file, got {limit}")
     if limit is None or limit >= len(decoded):
         return decoded
+    pieces = [decoded.recording(index) for index in chosen]
     return Decoded(
-        samples=np.asarray(decoded.samples[: decoded.starts[limit]]),
-        starts=decoded.starts[: limit + 1],
-        levels_db=decoded.levels_db[:limit],
-        names=decoded.names[:limit],
+        samples=np.concatenate(pieces),
+        starts=tuple(np.cumsum([0, *map(len, pieces)]).tolist()),
+        levels_db=tuple(decoded.levels_db[index] for index in chosen),
+        names=tuple(decoded.names[index] for index in chosen),
         sample_rate=decoded.sample_rate,
     )
 

@@ -32,7 +32,7 @@ from fullband.audio.resample import resample
 from fullband.audio.samples import Audio, Rate
 from fullband.errors import SettingsError
 
-__all__ = ["METHODS", "degrade", "ideal_lowpass", "lower_rate"]
+__all__ = ["METHODS", "degrade", "ideal_lowpass", "lower_rate", "sinc_hann_kernel"]
 
 METHODS = (
     "chebyshev",
@@ -121,13 +121,13 @@ def ideal_lowpass(wide: Audio, sample_rate: int, cutoff_hz: float) -> Audio:
 
 def _polyphase(wide: Audio, sample_rate: int, narrow_rate: Rate, design: str) -> Audio:
     up, down = (Fraction(narrow_rate) / sample_rate).as_integer_ratio()
-    window: Any = ("kaiser", 5.0) if design == "kaiser" else _sinc_hann(up, down)
+    window: Any = ("kaiser", 5.0) if design == "kaiser" else sinc_hann_kernel(up, down)
     result = scipy.signal.resample_poly(wide.astype(np.float64), up, down, axis=-1, window=window)
     return np.ascontiguousarray(result.astype(np.float32))
 
 
 @lru_cache(maxsize=16)
-def _sinc_hann(up: int, down: int) -> np.ndarray:
+def sinc_hann_kernel(up: int, down: int) -> np.ndarray:
     """torchaudio's default kernel at the rate `up` times the source's, with unit gain at 0 Hz.
 
     A sinc whose cutoff is 0.99 of the narrow Nyquist, under a Hann window that ends at its sixth

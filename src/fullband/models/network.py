@@ -39,7 +39,14 @@ class NetworkConfig(Protocol):
 
 
 class Network(nn.Module):
-    """The base of every architecture. Shape: audio `[B, T]` to `[B, T]`, any T from 1."""
+    """The base of every architecture. Shape: audio `[B, T]` to `[B, T]`, any T from 1.
+
+    Attributes:
+        takes_bandwidth: whether it works for any bandwidth and is told it, as a second argument
+            `[B, N]` in Hz, one for each `config.stride` samples or one for all.
+    """
+
+    takes_bandwidth = False
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -51,5 +58,5 @@ class Network(nn.Module):
         Called once, before training; most networks have nothing of the kind.
         """
 
-    def forward(self, audio: Tensor) -> Tensor:
+    def forward(self, audio: Tensor, *conditions: Tensor) -> Tensor:
         raise NotImplementedError

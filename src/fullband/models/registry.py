@@ -16,6 +16,7 @@ __all__ = ["ARCHITECTURES", "BASELINES", "architecture", "build_model", "model_c
 ARCHITECTURES = {
     "audiounet": ("fullband.models.audiounet", "AudioUNet", "AudioUNetConfig"),
     "dnn": ("fullband.models.dnn", "DNN", "DNNConfig"),
+    "extender": ("fullband.models.extender", "Extender", "ExtenderConfig"),
     "tfilm": ("fullband.models.tfilm", "TFiLMUNet", "TFiLMUNetConfig"),
     "wiener": ("fullband.models.wiener", "Wiener", "WienerConfig"),
 }

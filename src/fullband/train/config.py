@@ -31,6 +31,12 @@ class DataConfig:
         patch_samples: length of a training patch at the model's rate.
         gain_db: recordings are brought to the reference level, give or take this much.
         speed: playback speed is varied by up to this fraction, which moves pitch and formants.
+        equaliser_db, room, noise, noise_db: for models that take any bandwidth: how far a random
+            equalisation bends, how often a patch stands in a room and how often in stationary
+            noise, and between which levels of the latter (at 4 kHz, relative to full scale).
+        lowest_hz, highest_hz: for those models, the range of cutoffs.
+        balance: for those models, 0 draws every second of audio alike, 1 every speaker.
+        valid_files: for those models, recordings judged at each cutoff.
     """
 
     corpus: str
@@ -40,8 +46,20 @@ class DataConfig:
     batch_size: int = 16
     gain_db: float = 3.0
     speed: float = 0.0
+    equaliser_db: float = 8.0
+    room: float = 0.3
+    noise: float = 0.7
+    noise_db: tuple[float, float] = (-105.0, -50.0)
+    lowest_hz: float = 1800.0
+    highest_hz: float = 20_000.0
+    balance: float = 0.3
+    valid_files: int = 24
 
     def __post_init__(self) -> None:
+        if not 0 < self.lowest_hz < self.highest_hz or self.equaliser_db < 0:
+            raise SettingsError("data needs 0 < lowest_hz < highest_hz and equaliser_db >= 0")
+        if not (0 <= self.room <= 1 and 0 <= self.noise <= 1 and 0 <= self.balance <= 1):
+            raise SettingsError("data needs room, noise and balance in [0, 1]")
         if self.patch_samples < 1 or self.batch_size < 1 or not 0 <= self.speed < 0.5:
             raise SettingsError("data needs patch_samples, batch_size >= 1 and speed in [0, 0.5)")
 
@@ -60,7 +78,8 @@ class DegradeConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """The weight of each loss; see `fullband.losses.spectral`.
+    """The weight of each loss; see `fullband.losses.spectral` and, for models that take any
+    bandwidth, `fullband.losses.new_band`.
 
     Attributes:
         spectral_error_band: the fraction of the spectrum, from 0 Hz, in which `spectral_error_db`
@@ -73,6 +92,10 @@ class LossConfig:
     spectral_error_band: float = 1.0
     lsd_2017: float = 0.0
     multi_resolution_lsd: float = 0.0
+    new_band_lsd: float = 0.0
+    band_level: float = 0.0
+    band_level_long: float = 0.0
+    join_error: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.spectral_error_band <= 1:

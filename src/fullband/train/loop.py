@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 
 from fullband.audio.samples import Audio
-from fullband.corpora.dataset import Decoded, PairDataset, decode
+from fullband.corpora.dataset import decode
 from fullband.corpora.manifest import read_corpus
+from fullband.corpora.notes import notes_of
 from fullband.corpora.synthetic import synthetic_corpus
-from fullband.degrade import Degradation, lower_rate
+from fullband.corpora.table import read_rows
 from fullband.errors import ModelError, SettingsError
-from fullband.evaluate.run import evaluate_recordings, mean_scores, raw_system
 from fullband.models.network import Network
 from fullband.models.registry import build_model
 from fullband.settings import to_dict
@@ -34,6 +34,7 @@ from fullband.train.checkpoint import Progress, load_average, load_checkpoint, s
 from fullband.train.config import TrainConfig
 from fullband.train.log import TrainLog
 from fullband.train.step import compute_loss, learning_rate, make_optimiser, update_average
+from fullband.train.task import NarrowingTask, PairTask, Part
 
 __all__ = ["train"]
 
@@ -78,14 +79,15 @@ def train(
         _begin_from(start_from, bare)
     sample_rate = bare.config.sample_rate
     training, validation = _corpus(config, sample_rate, cache)
-    ratios = config.degrade.ratios or (bare.config.ratio,)
-    methods = config.degrade.methods
-    pairs = PairDataset(training, config.data, methods, ratios, config.run.seed)
-    judged = Degradation(methods[0], sample_rate, lower_rate(sample_rate, ratios[0]))
+    task: PairTask | NarrowingTask
+    if bare.takes_bandwidth:
+        task = NarrowingTask(config, training, validation)
+    else:
+        task = PairTask(config, bare.config, training[0], validation[0])
 
     resumed = (run / "last").exists() or (run / "last.old").exists()
     if not resumed:
-        bare.fit(pairs.batch(step) for step in range(config.run.fit_batches))
+        bare.fit(task.fitting(config.run.fit_batches))
     average = {name: value.detach().clone() for name, value in bare.state_dict().items()}
     optimiser = make_optimiser(config.optimiser, bare)
     progress = Progress()
@@ -105,10 +107,9 @@ def train(
                 group["lr"] = rate
 
             # A batch of its own for every process.
-            batch = pairs.batch(step * fabric.world_size + fabric.global_rank)
-            narrow, wide = (torch.from_numpy(part).to(fabric.device) for part in batch)
+            inputs, wide, band = task.batch(step * fabric.world_size + fabric.global_rank, fabric)
             model.train()
-            loss, parts = compute_loss(config.loss, model(narrow), wide)
+            loss, parts = compute_loss(config.loss, model(*inputs), wide, band)
             if loss.requires_grad:  # else there was only something to fit
                 optimiser.zero_grad()
                 fabric.backward(loss)
@@ -127,7 +128,7 @@ def train(
             if progress.step % 50 == 0 or finished:
                 log.write("train", progress.step, {**parts, "learning_rate": rate})
             if progress.step % config.run.validate_every == 0 or finished:
-                scores = _validate(config, bare, average, validation, judged)
+                scores = _validate(bare, average, task)
                 log.write("valid", progress.step, {**scores, "seconds": progress.seconds})
                 score = _weighted(scores, config.run.select)
                 if score > progress.best_score:
@@ -159,27 +160,23 @@ def _begin_from(run: Path, model: Network) -> None:
 
 
 def _validate(
-    config: TrainConfig,
-    model: Network,
-    average: dict[str, Tensor],
-    validation: Decoded,
-    degradation: Degradation,
+    model: Network, average: dict[str, Tensor], task: PairTask | NarrowingTask
 ) -> dict[str, float]:
-    """Mean scores of the averaged weights on the validation split, raw as the paper's."""
+    """Mean scores of the averaged weights on the validation split."""
     weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
     model.load_state_dict(average)
     model.eval()
+    device = next(model.parameters()).device
 
     @torch.inference_mode()
-    def run_model(audio: Audio) -> Audio:
-        device = next(model.parameters()).device
-        predicted: np.ndarray = model(torch.from_numpy(audio).to(device)).float().cpu().numpy()
+    def run_model(*inputs: np.ndarray) -> Audio:
+        tensors = (torch.from_numpy(part).to(device) for part in inputs)
+        predicted: np.ndarray = model(*tensors).float().cpu().numpy()
         return predicted
 
-    system = raw_system(run_model, model.config)
-    rows = evaluate_recordings(system, validation, degradation)
+    scores = task.validate(run_model, model.config)
     model.load_state_dict(weights)
-    return mean_scores(rows)
+    return scores
 
 
 def _weighted(scores: dict[str, float], weights: dict[str, float]) -> float:
@@ -189,14 +186,16 @@ def _weighted(scores: dict[str, float], weights: dict[str, float]) -> float:
     return sum(weight * scores[name] for name, weight in weights.items())
 
 
-def _corpus(config: TrainConfig, sample_rate: int, cache: Path | None) -> tuple[Decoded, Decoded]:
+def _corpus(config: TrainConfig, sample_rate: int, cache: Path | None) -> tuple[Part, Part]:
+    """Training and validation split, each with what is known of its recordings."""
     if config.data.corpus == "synthetic":
-        return synthetic_corpus(sample_rate, seed=1), synthetic_corpus(sample_rate, seed=2, count=2)
+        parts = synthetic_corpus(sample_rate, 1), synthetic_corpus(sample_rate, 2, count=2)
+        return tuple((part, notes_of(part, {})) for part in parts)  # type: ignore[return-value]
     corpus = read_corpus(config.data.corpus)
-    return (
-        decode(corpus, config.data.train_split, sample_rate, cache),
-        decode(corpus, config.data.valid_split, sample_rate, cache),
-    )
+    rows = {row["file"]: row for row in read_rows(corpus.folder)}
+    splits = (config.data.train_split, config.data.valid_split)
+    parts = tuple(decode(corpus, split, sample_rate, cache) for split in splits)  # type: ignore[assignment]
+    return tuple((part, notes_of(part, rows)) for part in parts)  # type: ignore[return-value]
 
 
 def _remember(config: TrainConfig, run: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from fullband.losses.new_band import band_level_distance, join_error, new_band_lsd
 from fullband.losses.spectral import (
     log_spectral_distance,
     multi_resolution_log_spectral_distance,
@@ -18,13 +20,33 @@ from fullband.losses.spectral import (
 )
 from fullband.train.config import LossConfig, OptimiserConfig, ScheduleConfig
 
-__all__ = ["compute_loss", "learning_rate", "make_optimiser", "update_average"]
+__all__ = ["NewBand", "compute_loss", "learning_rate", "make_optimiser", "update_average"]
+
+
+@dataclass(frozen=True)
+class NewBand:
+    """Where each recording of a batch is to be judged: above its bandwidth, as far as it is true.
+
+    Attributes:
+        fine: 1 for recordings whose fine structure is to be believed, 0 where a codec left holes.
+
+    Shape:
+        bandwidth_hz, true_hz, fine `[B]`.
+    """
+
+    sample_rate: int
+    bandwidth_hz: Tensor
+    true_hz: Tensor
+    fine: Tensor
 
 
 def compute_loss(
-    weights: LossConfig, predicted: Tensor, wide: Tensor
+    weights: LossConfig, predicted: Tensor, wide: Tensor, band: NewBand | None = None
 ) -> tuple[Tensor, dict[str, float]]:
     """The weighted sum of the losses, and each of them by name.
+
+    Args:
+        band: where the new band lies; without it the losses on the new band are left out.
 
     Shape:
         predicted, wide `[B, T]`.
@@ -36,6 +58,18 @@ def compute_loss(
         "lsd_2017": log_spectral_distance,
         "multi_resolution_lsd": multi_resolution_log_spectral_distance,
     }
+    if band is not None:
+        place = {
+            "sample_rate": band.sample_rate,
+            "bandwidth_hz": band.bandwidth_hz,
+            "true_hz": band.true_hz,
+        }
+        losses["new_band_lsd"] = partial(new_band_lsd, weights=band.fine, **place)
+        losses["band_level"] = partial(band_level_distance, **place)
+        losses["band_level_long"] = partial(band_level_distance, frame=2048, bins=8, **place)
+        losses["join_error"] = partial(
+            join_error, sample_rate=band.sample_rate, bandwidth_hz=band.bandwidth_hz
+        )
     total = torch.zeros((), device=wide.device)
     parts = {}
     for name, function in losses.items():

@@ -1,0 +1,280 @@
+"""Extender: any bandwidth in, the band above it added, in one pass over short-time spectra.
+
+The input is audio at the full rate whose content ends somewhere, and where that is. Each frame's
+spectrum below the end is what the network sees, as levels; what it says is how to make the spectrum
+above: the *envelope*, and how to mix it from *excitations* that are taken from the input itself, so
+that the new band keeps time with the old one:
+
+- the top of the kept band copied upwards, piece by piece (spectral translation; Makhoul and Berouti,
+  "High-frequency regeneration in speech coding systems", ICASSP 1979);
+- the spectrum of the rectified input, |x(t)|, whose harmonics stand at multiples of the pitch at any
+  height (the non-linear method of the same paper).
+
+Each is taken twice, flattened by its neighbourhood (fine structure kept) and by itself (phase only),
+and the network mixes the four per frequency with signs. The trunk is a stack of ConvNeXt blocks (Liu
+et al., "A ConvNet for the 2020s", CVPR 2022) over time, as in AP-BWE and Vocos. What is there passes
+through: the output is the input plus a band that is gated to lie above its end.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fullband.errors import SettingsError
+from fullband.models.network import Network
+
+__all__ = ["Extender", "ExtenderConfig", "ShortTimeFourier"]
+
+_FLOOR = 1e-11  # mean power of a sample, at full scale 1, below which nothing is told apart
+_GATE_BELOW_HZ = 50.0  # the new band begins to open here below the end of the old
+_GATE_WIDTH_HZ = 150.0
+_LOWEST_HZ = 400.0  # what is translated reaches no lower
+_WHITENING_HZ = 450.0
+_SEEN = 1.1  # of the bandwidth: how far beyond the end of content the network looks
+_TINY = 1e-12
+_BAND_BINS = 8  # the mixture of excitations is said at every so many bins
+_MIXED = 5  # four excitations and the input's own residue
+
+
+@dataclass(frozen=True)
+class ExtenderConfig:
+    """The network's size.
+
+    Attributes:
+        sample_rate: of input and output, Hz.
+        hop: samples between frames, which are twice as long.
+        width: channels of the trunk.
+        depth: ConvNeXt blocks.
+        expansion: how much wider their inside is.
+        kernel: frames that a block's convolution over time sees.
+        dilations: of those convolutions, repeated over the blocks.
+    """
+
+    sample_rate: int = 48_000
+    hop: int = 480
+    width: int = 256
+    depth: int = 6
+    expansion: int = 2
+    kernel: int = 7
+    dilations: tuple[int, ...] = (1, 2, 4)
+    upsampling: Literal["sinc"] = "sinc"
+
+    def __post_init__(self) -> None:
+        if self.hop < 8 or self.hop % 2 or min(self.width, self.depth, self.expansion) < 1:
+            raise SettingsError("an extender needs an even hop >= 8, width, depth, expansion >= 1")
+        if self.kernel % 2 == 0 or not self.dilations or min(self.dilations) < 1:
+            raise SettingsError("an extender needs an odd kernel and dilations >= 1")
+
+    @property
+    def ratio(self) -> int:
+        """1: the input is brought straight to the full rate."""
+        return 1
+
+    @property
+    def stride(self) -> int:
+        """A shift by it shifts the output."""
+        return self.hop
+
+    @property
+    def bins(self) -> int:
+        """Frequencies of a frame, from 0 Hz to Nyquist."""
+        return self.hop + 1
+
+    @property
+    def context(self) -> int:
+        """Samples to each side that can change an output sample."""
+        frames = sum(
+            self.kernel // 2 * self.dilations[block % len(self.dilations)]
+            for block in range(self.depth)
+        )
+        return (frames + 2) * self.hop
+
+
+class ShortTimeFourier(nn.Module):
+    """Sine-windowed frames of `2 * hop` samples, and back: perfect reconstruction.
+
+    Frame i is centred on sample `i * hop`. The sine window squared and shifted by half its length
+    adds up to one (Princen and Bradley 1986), so it serves both ways.
+    """
+
+    def __init__(self, hop: int) -> None:
+        super().__init__()
+        self.hop = hop
+        frame = 2 * hop
+        window = torch.sin(math.pi * (torch.arange(frame, dtype=torch.float64) + 0.5) / frame)
+        self.register_buffer("window", window.float(), persistent=False)
+        # The transform of a real frame splits into its even part (cosines) and its odd part
+        # (sines), each half as long: a quarter of the work of the full matrix.
+        turns = torch.arange(hop + 1)[:, None] * torch.arange(hop + 1)[None, :] % frame
+        angle = 2 * math.pi * turns.double() / frame
+        self.register_buffer("cosines", torch.cos(angle).float(), persistent=False)
+        self.register_buffer("sines", torch.sin(angle).float(), persistent=False)
+
+    def forward(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """Real and imaginary part of each frame. Shape: `[B, T]` to twice `[B, N, F]`.
+
+        T has to be a multiple of the hop, and N is `T / hop + 1`.
+        """
+        hop = self.hop
+        padded = F.pad(audio, (hop, hop))
+        blocks = padded.reshape(audio.shape[0], -1, hop)
+        frames = torch.cat([blocks[:, :-1], blocks[:, 1:]], dim=-1) * self.window
+        if not torch.onnx.is_in_onnx_export():
+            spectrum = torch.fft.rfft(frames)
+            return spectrum.real, spectrum.imag
+        mirrored = frames[..., 1:].flip(-1)  # x[N - n] for n = 1 ..
+        inner, outer = frames[..., 1:hop], mirrored[..., : hop - 1]
+        even = torch.cat([frames[..., :1], inner + outer, frames[..., hop : hop + 1]], dim=-1)
+        zero = torch.zeros_like(frames[..., :1])
+        odd = torch.cat([zero, inner - outer, zero], dim=-1)
+        return even @ self.cosines, -(odd @ self.sines)
+
+    def inverse(self, real: Tensor, imaginary: Tensor) -> Tensor:
+        """Overlap and add. Shape: twice `[B, N, F]` to `[B, (N - 1) * hop]`."""
+        hop = self.hop
+        if not torch.onnx.is_in_onnx_export():
+            frames = torch.fft.irfft(torch.complex(real, imaginary), 2 * hop)
+        else:
+            ends = torch.ones(hop + 1, device=real.device)
+            ends[0] = ends[-1] = 0.5
+            even = (real * ends) @ self.cosines / hop
+            odd = -(imaginary @ self.sines) / hop  # the sines at both ends are zero
+            frames = torch.cat([even + odd, (even - odd)[..., 1:hop].flip(-1)], dim=-1)
+        frames = frames * self.window
+        blocks = frames[:, :-1, hop:] + frames[:, 1:, :hop]
+        return blocks.reshape(real.shape[0], -1)
+
+
+class ConvNeXtBlock(nn.Module):
+    """A depthwise convolution over time, then a two-layer network per frame, added to the input.
+
+    Shape: `[B, N, C]` to the same.
+    """
+
+    def __init__(self, config: ExtenderConfig, index: int) -> None:
+        super().__init__()
+        width = config.width
+        dilation = config.dilations[index % len(config.dilations)]
+        padding = config.kernel // 2 * dilation
+        self.over_time = nn.Conv1d(
+            width, width, config.kernel, padding=padding, dilation=dilation, groups=width
+        )
+        self.norm = nn.LayerNorm(width)
+        self.widen = nn.Linear(width, config.expansion * width)
+        self.narrow = nn.Linear(config.expansion * width, width)
+        self.scale = nn.Parameter(torch.full((width,), 1.0 / config.depth))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.over_time(x.transpose(1, 2)).transpose(1, 2)
+        y = self.narrow(F.gelu(self.widen(self.norm(y))))
+        return x + self.scale * y
+
+
+class Extender(Network):
+    """The network. Shape: audio `[B, T]` and bandwidth `[B, N]` to audio `[B, T]`, any T from 1.
+
+    `bandwidth_hz` says for each frame (every `hop` samples, the first at sample 0) where the input's
+    content ends; the last value holds for all further frames, so N = 1 gives one for all.
+    """
+
+    takes_bandwidth = True
+
+    def __init__(self, config: ExtenderConfig) -> None:
+        super().__init__(config)
+        self.settings = config
+        bins, width = config.bins, config.width
+        self.fourier = ShortTimeFourier(config.hop)
+        self.spacing_hz = config.sample_rate / 2 / config.hop
+        self.bands = -(-(bins - 1) // _BAND_BINS) + 1
+        self.enter = nn.Linear(bins + self.bands, width)
+        self.enter_norm = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(ConvNeXtBlock(config, index) for index in range(config.depth))
+        self.leave_norm = nn.LayerNorm(width)
+        self.leave = nn.Linear(width, bins + _MIXED * self.bands)
+        self.register_buffer("bin_hz", torch.linspace(0, config.sample_rate / 2, bins), False)
+        # From bands to bins, linearly.
+        place = torch.arange(bins) / _BAND_BINS
+        spread = (1 - (place[None, :] - torch.arange(self.bands)[:, None]).abs()).clamp(min=0)
+        self.register_buffer("spread", spread, False)
+        self._initialise()
+
+    def forward(self, audio: Tensor, *conditions: Tensor) -> Tensor:
+        """Add the missing band."""
+        (bandwidth_hz,) = conditions
+        return audio + self.new_band(audio, bandwidth_hz)[0]
+
+    def new_band(self, audio: Tensor, bandwidth_hz: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """What is added: as audio `[B, T]`, and real and imaginary part of its frames `[B, N, F]`."""
+        time, hop = audio.shape[-1], self.settings.hop
+        padded = F.pad(audio, (0, (hop - time % hop) % hop))
+        real, imaginary = self.fourier(padded)
+        frame = torch.arange(real.shape[1], device=audio.device)
+        end_hz = bandwidth_hz[:, frame.clamp(max=bandwidth_hz.shape[1] - 1)].unsqueeze(-1)
+        kept = torch.clamp((end_hz - self.bin_hz) / self.spacing_hz, 0.0, 1.0)
+
+        # The network also sees a little of what lies beyond: how steeply content ends.
+        seen = torch.clamp((_SEEN * end_hz - self.bin_hz) / self.spacing_hz, 0.0, 1.0)
+        level = torch.log10((real.square() + imaginary.square()) / hop + _FLOOR)
+        below = torch.clamp((end_hz - self.bin_hz[::_BAND_BINS]) / self.spacing_hz, 0.0, 1.0)
+        x = self.enter_norm(self.enter(torch.cat([seen * (level + 6.0) / 2.0, below], dim=-1)))
+        for block in self.blocks:
+            x = block(x)
+        said = self.leave(self.leave_norm(x))
+        envelope = torch.exp(torch.clamp(said[..., : self.settings.bins], -20.0, 4.0))
+        mixture = said[..., self.settings.bins :].unflatten(-1, (_MIXED, -1)) @ self.spread
+
+        gate = torch.clamp((self.bin_hz - end_hz + _GATE_BELOW_HZ) / _GATE_WIDTH_HZ, 0.0, 1.0)
+        rest = torch.clamp((_SEEN * end_hz - self.bin_hz) / self.spacing_hz, 0.0, 1.0)
+        excitations = [
+            self._translate(real * kept, imaginary * kept, end_hz),
+            self.fourier(padded.abs()),
+        ]
+        residue = mixture[..., -1, :] * rest
+        added = [residue * real, residue * imaginary]
+        for index, parts in enumerate(excitations):
+            energy = parts[0].square() + parts[1].square()
+            weight = mixture[..., 2 * index, :] * torch.rsqrt(self._smooth(energy) + _TINY)
+            weight = weight + mixture[..., 2 * index + 1, :] * torch.rsqrt(energy + _TINY)
+            weight = weight * envelope
+            added = [sum_ + weight * part for sum_, part in zip(added, parts, strict=True)]
+        real, imaginary = (gate * part for part in added)
+        return self.fourier.inverse(real, imaginary)[:, :time], (real, imaginary)
+
+    def _translate(self, real: Tensor, imaginary: Tensor, end_hz: Tensor) -> tuple[Tensor, Tensor]:
+        """The top of the kept band copied upwards, piece by piece.
+
+        Pieces are an even number of bins wide, so that the copies keep their phase from frame to
+        frame (a shift by one bin turns the phase by half a turn every hop).
+        """
+        bins = torch.arange(self.settings.bins, device=real.device)
+        end = (
+            torch.floor(end_hz / self.spacing_hz - 1.0).clamp(min=20.0).long()
+        )  # the last bin kept
+        lowest = torch.maximum(end // 2, torch.full_like(end, round(_LOWEST_HZ / self.spacing_hz)))
+        piece = torch.clamp((end - lowest) // 2 * 2, min=2)
+        pieces = torch.clamp((bins - end + piece - 1) // piece, min=0)
+        source = bins - pieces * piece
+        return real.gather(-1, source), imaginary.gather(-1, source)
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+        with torch.no_grad():
+            bins = self.settings.bins
+            self.leave.bias[:bins] = -3.0  # an envelope far below full scale
+            mixture = self.leave.bias[bins:].view(_MIXED, -1)
+            mixture[0] = mixture[2] = 0.7
+
+    def _smooth(self, energy: Tensor) -> Tensor:
+        """Mean over neighbouring frequencies. Shape: `[B, N, F]` to the same."""
+        half = round(_WHITENING_HZ / self.spacing_hz / 2)
+        flat = F.pad(energy, (half, half), mode="replicate")
+        return F.avg_pool1d(flat, 2 * half + 1, stride=1)

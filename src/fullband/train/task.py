@@ -1,0 +1,165 @@
+"""What is trained on and how it is judged, for the two kinds of models.
+
+`PairTask`: models made for one bandwidth, on pairs made as the field makes them, scored raw as the
+2017 paper does. `NarrowingTask`: models that take any bandwidth, on patches varied and narrowed at
+random, judged on whole recordings at several cutoffs as far as these are true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import lightning_fabric
+import numpy as np
+import torch
+from torch import Tensor
+
+from fullband.audio.level import active_level_db, model_gain
+from fullband.audio.resample import resample
+from fullband.audio.samples import Audio
+from fullband.audio.spectrum import power_spectrogram
+from fullband.corpora.dataset import Decoded, PairDataset
+from fullband.corpora.narrowing import MOST_HOLES, NarrowingDataset
+from fullband.corpora.notes import Notes
+from fullband.degrade import Degradation, degrade, lower_rate
+from fullband.evaluate.metrics import snr_db
+from fullband.evaluate.run import evaluate_recordings, fit_length, mean_scores, raw_system
+from fullband.models.network import NetworkConfig
+from fullband.train.config import TrainConfig
+from fullband.train.step import NewBand
+
+__all__ = ["NarrowingTask", "PairTask", "Part"]
+
+Part = tuple[Decoded, Notes]
+"""A split's samples and what is known of its recordings."""
+
+Run = Callable[..., Audio]
+"""A network on arrays: audio `[B, T]` and what else it takes, to audio `[B, T]`."""
+
+
+class PairTask:
+    """Narrow and wide patches at the recipe's methods and ratios."""
+
+    def __init__(
+        self, config: TrainConfig, model: NetworkConfig, training: Decoded, validation: Decoded
+    ) -> None:
+        ratios = config.degrade.ratios or (model.ratio,)
+        methods = config.degrade.methods
+        rate = model.sample_rate
+        self._pairs = PairDataset(training, config.data, methods, ratios, config.run.seed)
+        self._judged = Degradation(methods[0], rate, lower_rate(rate, ratios[0]))
+        self._validation = validation
+
+    def fitting(self, batches: int) -> Iterator[tuple[Audio, Audio]]:
+        """What things that are solved for are fitted to."""
+        return (self._pairs.batch(step) for step in range(batches))
+
+    def batch(
+        self, step: int, fabric: lightning_fabric.Fabric
+    ) -> tuple[tuple[Tensor, ...], Tensor, NewBand | None]:
+        """What the network is given, what it should give, and where that is judged."""
+        narrow, wide = self._pairs.batch(step)
+        return (_tensor(narrow, fabric),), _tensor(wide, fabric), None
+
+    def validate(self, run_model: Run, model: NetworkConfig) -> dict[str, float]:
+        """Mean scores on the validation split, raw as the paper's."""
+        system = raw_system(run_model, model)
+        return mean_scores(evaluate_recordings(system, self._validation, self._judged))
+
+
+class NarrowingTask:
+    """Patches varied and narrowed at random."""
+
+    cutoffs_hz = (4000, 6000, 8000, 12_000)
+    methods = ("sinc-hann", "soxr", "kaiser")
+
+    def __init__(self, config: TrainConfig, training: Part, validation: Part) -> None:
+        decoded, notes = training
+        self._examples = NarrowingDataset(decoded, notes, config.data, config.run.seed)
+        self._validation = validation
+        self._files = config.data.valid_files
+
+    def fitting(self, batches: int) -> Iterator[tuple[Audio, Audio]]:
+        """Nothing here is solved for."""
+        return iter(())
+
+    def batch(
+        self, step: int, fabric: lightning_fabric.Fabric
+    ) -> tuple[tuple[Tensor, ...], Tensor, NewBand | None]:
+        """What the network is given, what it should give, and where that is judged."""
+        example = self._examples.batch(step)
+        bandwidth_hz = _tensor(example.bandwidth_hz, fabric)
+        band = NewBand(
+            self._validation[0].sample_rate,
+            bandwidth_hz,
+            _tensor(example.true_hz, fabric),
+            _tensor(example.fine, fabric),
+        )
+        inputs = (_tensor(example.narrow, fabric), bandwidth_hz[:, None])
+        return inputs, _tensor(example.wide, fabric), band
+
+    def validate(self, run_model: Run, model: NetworkConfig) -> dict[str, float]:
+        """Mean `lsd` per cutoff over recordings spread over the split, and over all cutoffs.
+
+        `negative_lsd` is the mean of all with its sign turned, for `run.select`; `snr_loss_db` what
+        the new band costs of the input's SNR, `tilt_db` its mean level against the original's.
+        """
+        decoded, notes = self._validation
+        found: dict[str, list[float]] = {"snr_loss_db": [], "tilt_db": []}
+        for cutoff_hz in self.cutoffs_hz:
+            fitting = [i for i in _by_turns(notes) if notes.true_hz[i] > cutoff_hz + 2000]
+            for number, index in enumerate(fitting[: self._files]):
+                method = self.methods[number % len(self.methods)]
+                wide = decoded.recording(index)
+                scores = _judge(
+                    run_model,
+                    wide,
+                    decoded.sample_rate,
+                    2 * cutoff_hz,
+                    method,
+                    float(notes.true_hz[index]),
+                )
+                found.setdefault(f"lsd_{cutoff_hz}", []).append(scores.pop("lsd"))
+                for name, value in scores.items():
+                    found[name].append(value)
+        means = {name: float(np.mean(values)) for name, values in found.items() if values}
+        means["negative_lsd"] = -float(
+            np.mean([value for name, value in means.items() if name.startswith("lsd_")])
+        )
+        return means
+
+
+def _judge(
+    run_model: Run, wide: Audio, sample_rate: int, narrow_rate: int, method: str, true_hz: float
+) -> dict[str, float]:
+    narrow = degrade(wide, sample_rate, narrow_rate, method)
+    gain = np.float32(model_gain(active_level_db(narrow, narrow_rate)))
+    given = fit_length(resample(narrow, narrow_rate, sample_rate), len(wide))
+    bandwidth = np.array([[0.95 * narrow_rate / 2]], np.float32)
+    predicted = run_model(given[None] * gain, bandwidth)[0] / gain
+    powers = [power_spectrogram(audio) for audio in (predicted, wide)]
+    top = int(true_hz / sample_rate * 2048)
+    first = int(narrow_rate / sample_rate * 1024) + 4
+    logs = [np.log10(np.maximum(power[:top], 1e-8)) for power in powers]
+    new = [power[first:top].mean() + 1e-12 for power in powers]
+    lsd = float(np.mean(np.sqrt(np.mean((logs[0] - logs[1]) ** 2, axis=0))))
+    return {
+        "lsd": lsd,
+        "snr_loss_db": snr_db(given, wide) - snr_db(predicted, wide),
+        "tilt_db": float(10 * np.log10(new[0] / new[1])),
+    }
+
+
+def _by_turns(notes: Notes) -> list[int]:
+    """Recordings without holes, one of each speaker, then another of each."""
+    turns: dict[str, int] = {}
+    order = []
+    for index, speaker in enumerate(notes.speakers):
+        if notes.holes[index] < MOST_HOLES:
+            turns[speaker] = turns.get(speaker, 0) + 1
+            order.append((turns[speaker], index))
+    return [index for _, index in sorted(order)]
+
+
+def _tensor(array: np.ndarray, fabric: lightning_fabric.Fabric) -> Tensor:
+    return torch.from_numpy(array).to(fabric.device)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from any_rate import write_any_rate_model
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -48,3 +50,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     )
     write_card(card, wider.with_suffix(".json"))
     return {4: narrower, 3: wider}
+
+
+@pytest.fixture(scope="session")
+def any_rate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of any rate that is told the bandwidth, as an ONNX file with its card."""
+    return write_any_rate_model(tmp_path_factory.mktemp("any-rate"))

@@ -26,7 +26,8 @@ class Card:
         architecture: its settings, as in a recipe's `[model]`.
         sample_rate: of the model's input and output, Hz.
         entry_rate: the rate that recordings are brought to first, Hz. Half of it is the bandwidth
-            that the model expects.
+            that the model expects. None for a model that takes recordings of any rate, each
+            brought to `sample_rate` at once.
         upsampling: how they are brought from there to `sample_rate`: `spline` or `sinc`.
         stride: lengths are padded to a multiple of it, inside the graph.
         context: samples to each side that can change an output sample.
@@ -35,13 +36,17 @@ class Card:
         command: what made them.
         scores: where, by which command, and the figures.
         sha256: of the ONNX file.
+        bandwidth_range_hz: for a model of any rate, where the content of the recordings that it
+            widens may end, lowest and highest. Its graph has a second input, `bandwidth_hz`
+            `[B, F]`: where content ends, once for all (F = 1) or at every `stride` samples
+            (F = 1 + T // stride, value i at sample i * stride).
     """
 
     name: str
     summary: str
     architecture: dict[str, Any]
     sample_rate: int
-    entry_rate: int
+    entry_rate: int | None
     upsampling: str
     stride: int
     context: int
@@ -52,6 +57,19 @@ class Card:
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     sha256: str = ""
+    bandwidth_range_hz: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.entry_rate is None) != (self.bandwidth_range_hz is not None):
+            raise SettingsError("a model has either an entry_rate or a bandwidth_range_hz")
+        low_hz, high_hz = self.bandwidth_range_hz or (1.0, 2.0)
+        if not 0 < low_hz < high_hz:
+            raise SettingsError("bandwidth_range_hz must rise, from above 0")
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the graph's inputs."""
+        return ("audio",) if self.bandwidth_range_hz is None else ("audio", "bandwidth_hz")
 
 
 def cards() -> list[Card]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from fullband.enhancement import Summary
+    from fullband.enhancement import Analysis, Summary
 
 
 class _Commands(click.Group):
@@ -66,6 +66,13 @@ def main() -> None:
     help="Sample rate of the result. Default: the model's, or the input's where that is higher.",
 )
 @click.option("--model", default="auto", show_default=True, help="See `fullband models`.")
+@click.option(
+    "--bandwidth",
+    "bandwidth_hz",
+    type=float,
+    metavar="HZ",
+    help="Where the input's content ends. Default: measured.",
+)
 @click.option("--force", is_flag=True, help="Replace results that exist.")
 @click.option(
     "--picture",
@@ -79,6 +86,7 @@ def enhance(
     output: str | None,
     rate: int | None,
     model: str,
+    bandwidth_hz: float | None,
     force: bool,
     picture: str | None,
     quiet: bool,
@@ -107,6 +115,7 @@ def enhance(
                     rate,
                     force=force,
                     progress=functools.partial(_advance, bar, task),
+                    bandwidth_hz=bandwidth_hz,
                 )
             except (FullbandError, OSError) as error:
                 problems.append(_message(error))
@@ -155,6 +164,7 @@ def inspect(path: str, picture: str | None, no_picture: bool) -> None:
         "length": f"{heard.frames / info.sample_rate:.3f} s ({heard.frames} samples)",
         "level": f"{heard.level_db:.1f} dBFS where it is active, peak {_db(heard.peak)} dBFS",
         "bandwidth": f"{heard.bandwidth_hz:.0f} Hz of {info.sample_rate / 2:.0f} Hz",
+        **_parts(heard),
     }
     if target is not None:
         rows["spectrogram"] = target
@@ -168,11 +178,12 @@ def models() -> None:
     from fullband.card import cards
     from fullband.models.registry import BASELINES
 
-    click.echo(f"{'auto':24} the released model made for the bandwidth nearest to the input's")
+    click.echo(f"{'auto':24} `speech`, or without it the one nearest to the input's bandwidth")
     for card in cards():
         click.echo(f"{card.name:24} {card.summary}")
+        taken = "any rate" if card.entry_rate is None else f"{card.entry_rate / 1000:g}"
         details = (
-            f"{card.entry_rate / 1000:g} to {card.sample_rate / 1000:g} kHz, "
+            f"{taken} to {card.sample_rate / 1000:g} kHz, "
             f"{card.parameters / 1e6:.2f} M parameters, licence {card.licence}"
         )
         click.echo(f"{'':24} {details}")
@@ -653,7 +664,7 @@ def _print_summary(console: Console, summary: Summary) -> None:
     what = summary.model if summary.added else f"{summary.model} (nothing to add)"
     line = (
         f"{summary.source} -> {summary.target}  {heard.sample_rate} -> {summary.target_rate} Hz  "
-        f"content to {heard.bandwidth_hz:.0f} Hz  {what}  "
+        f"content to {_content(heard)}  {what}  "
         f"{heard.frames / heard.sample_rate:.2f} s at {summary.times_real_time:.1f}x real time"
     )
     console.print(_shown(line), markup=False, highlight=False, soft_wrap=True)
@@ -665,6 +676,25 @@ def _print_summary(console: Console, summary: Summary) -> None:
             markup=False,
             soft_wrap=True,
         )
+
+
+def _content(heard: Analysis) -> str:
+    """Where content ends, or between what, in a recording where that changes."""
+    ends = sorted(segment.bandwidth_hz for segment in heard.segments)
+    if len(ends) == 1:
+        return f"{ends[0]:.0f} Hz"
+    return f"{ends[0]:.0f} to {ends[-1]:.0f} Hz in {len(ends)} parts"
+
+
+def _parts(heard: Analysis) -> dict[str, str]:
+    """Of a recording whose bandwidth changes, where and to what."""
+    if len(heard.segments) == 1:
+        return {}
+    parts = (
+        f"{part.bandwidth_hz:.0f} Hz from {part.start / heard.sample_rate:.2f} s"
+        for part in heard.segments
+    )
+    return {"in parts": ", ".join(parts)}
 
 
 def _print_splits(rows: list[dict[str, str]]) -> None:

@@ -3,17 +3,22 @@
 Every model is used through `Model`: its rates, and a `stage` that takes upsampled blocks and gives
 predicted ones. A stage's output equals what the model would make of the whole recording at once,
 because every block is run with as much of its surroundings as the network can see.
+
+There are two kinds. Some expect a recording that was brought to one low rate first. Others take any
+and are told, for every moment, where its content ends.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from fullband.audio.bandwidth import Segment, bandwidths_at
 from fullband.audio.samples import Audio
 from fullband.card import Card, cards, find_card
 from fullband.errors import ModelError
@@ -21,7 +26,12 @@ from fullband.models.registry import BASELINES
 
 __all__ = ["BlockRunner", "Model", "OnnxModel", "Stage", "choose_model", "open_model"]
 
+DEFAULT_MODEL = "speech"
+"""What `auto` takes wherever it is released."""
+
 _BLOCK_SAMPLES = 1 << 16  # over all channels; with ~100 floats per sample inside the network
+_CONTEXTS = 4  # or so many contexts to a block, so that most of the work is not context
+_WINDOW_SAMPLES = 1 << 18  # channels beyond that are run one after the other
 
 
 class Stage(Protocol):
@@ -39,6 +49,8 @@ class Model(Protocol):
         sample_rate: of its input and output in Hz; None for a baseline that works at any.
         entry_rate: the rate that recordings are brought to first; None for the recording's own.
         upsampling: how they get from there to `sample_rate`: `sinc` or `spline`.
+        bandwidth_range_hz: where the content of what it widens may end, for a model that is told;
+            else None. See `Card`.
     """
 
     @property
@@ -53,11 +65,22 @@ class Model(Protocol):
     @property
     def upsampling(self) -> str: ...
 
-    def run(self, audio: Audio) -> Audio:
-        """Upsampled audio `[B, T]` to predicted audio `[B, T]`, in one piece."""
+    @property
+    def bandwidth_range_hz(self) -> tuple[float, float] | None: ...
 
-    def stage(self, channels: int) -> Stage | None:
-        """The same over a stream; None where the model adds nothing to its upsampled input."""
+    def run(self, audio: Audio, bandwidth_hz: Any = None) -> Audio:
+        """Upsampled audio `[B, T]` to predicted audio `[B, T]`, in one piece.
+
+        Args:
+            bandwidth_hz: where content ends, for a model that is told: a number, or `[F]`.
+        """
+
+    def stage(self, channels: int, segments: Sequence[Segment] = ()) -> Stage | None:
+        """The same over a stream; None where the model adds nothing to its upsampled input.
+
+        Args:
+            segments: where content ends, for a model that is told; positions at `sample_rate`.
+        """
 
 
 class Baseline:
@@ -65,15 +88,16 @@ class Baseline:
 
     sample_rate = None
     entry_rate = None
+    bandwidth_range_hz = None
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.upsampling = name
 
-    def run(self, audio: Audio) -> Audio:
+    def run(self, audio: Audio, bandwidth_hz: Any = None) -> Audio:
         return audio
 
-    def stage(self, channels: int) -> None:
+    def stage(self, channels: int, segments: Sequence[Segment] = ()) -> None:
         return None
 
 
@@ -81,7 +105,8 @@ class OnnxModel:
     """A released or exported model, in ONNX Runtime on the CPU.
 
     Raises:
-        ModelError: the file is not a graph of audio `[B, T]` to audio `[B, T]`.
+        ModelError: the file is not a graph of audio `[B, T]`, and of `bandwidth_hz` `[B, F]` where
+            its card says so, to audio `[B, T]`.
     """
 
     def __init__(self, card: Card, weights: Path) -> None:
@@ -98,37 +123,60 @@ class OnnxModel:
             raise ModelError(f"{weights}: cannot be loaded ({reason})") from None
         inputs = [(node.name, len(node.shape)) for node in self._session.get_inputs()]
         outputs = [(node.name, len(node.shape)) for node in self._session.get_outputs()]
-        if inputs != [("audio", 2)] or outputs != [("wide", 2)]:
-            raise ModelError(f"{weights}: is not a graph from audio [B, T] to wide [B, T]")
+        if inputs != [(name, 2) for name in card.inputs] or outputs != [("wide", 2)]:
+            expected = " and ".join(card.inputs)
+            raise ModelError(f"{weights}: is not a graph from {expected} to wide, two axes each")
         self.card = card
         self.name = card.name
         self.sample_rate = card.sample_rate
         self.entry_rate = card.entry_rate
         self.upsampling = card.upsampling
+        self.bandwidth_range_hz = card.bandwidth_range_hz
 
-    def run(self, audio: Audio) -> Audio:
-        (wide,) = self._session.run(["wide"], {"audio": np.ascontiguousarray(audio)})
+    def run(self, audio: Audio, bandwidth_hz: Any = None) -> Audio:
+        given = {"audio": np.ascontiguousarray(audio)}
+        if self.bandwidth_range_hz is not None:
+            if bandwidth_hz is None:
+                raise ModelError(f"{self.name}: has to be told bandwidth_hz")
+            frames = np.atleast_1d(np.asarray(bandwidth_hz, np.float32))
+            given["bandwidth_hz"] = np.tile(frames, (audio.shape[0], 1))
+        (wide,) = self._session.run(["wide"], given)
         return np.asarray(wide)
 
-    def stage(self, channels: int) -> BlockRunner:
-        return BlockRunner(self.run, self.card.stride, self.card.context, channels)
+    def stage(self, channels: int, segments: Sequence[Segment] = ()) -> BlockRunner:
+        stride = self.card.stride
+
+        def run(audio: Audio, start: int) -> Audio:
+            if len(segments) < 2 or self.bandwidth_range_hz is None:
+                return self.run(audio, segments[0].bandwidth_hz if segments else None)
+            frames = start + stride * np.arange(1 + audio.shape[-1] // stride)
+            bandwidth_hz = bandwidths_at(segments, frames)
+            if np.all(bandwidth_hz >= self.bandwidth_range_hz[1]):
+                return audio  # nothing is missing here, and what the graph says is not used
+            return self.run(audio, bandwidth_hz)
+
+        return BlockRunner(run, stride, self.card.context, channels)
 
 
 class BlockRunner:
     """Runs a function of whole audio over a stream, block by block, with the same result.
 
     Args:
-        run: `[B, T]` to `[B, T]`, depending on at most `context` samples to each side, and the same
-            wherever a block begins as long as that is a multiple of `stride`.
+        run: `[B, T]` and the position of its first sample to `[B, T]`, depending on at most
+            `context` samples to each side, and the same wherever a block begins as long as that is
+            a multiple of `stride`.
     """
 
-    def __init__(self, run: object, stride: int, context: int, channels: int) -> None:
-        assert callable(run)
+    def __init__(
+        self, run: Callable[[Audio, int], Audio], stride: int, context: int, channels: int
+    ) -> None:
         self._run = run
         self._context = -(-context // stride) * stride
-        self._block = max(stride, _BLOCK_SAMPLES // channels // stride * stride)
+        samples = max(_BLOCK_SAMPLES // channels, _CONTEXTS * context // -(-channels // 4))
+        self._block = max(stride, samples // stride * stride)
         self._held = np.zeros((channels, 0), np.float32)
         self._lead = 0  # samples held in front of the next one to be given out
+        self._position = 0  # of the first sample that is held
 
     def push(self, block: Audio) -> Audio:
         self._held = np.concatenate([self._held, block], axis=-1)
@@ -145,11 +193,16 @@ class BlockRunner:
 
     def _next(self, length: int) -> Audio:
         window = self._held[:, : self._lead + length + self._context]
-        result: Audio = self._run(window)[:, self._lead : self._lead + length]
+        together = max(1, _WINDOW_SAMPLES // window.shape[-1])
+        results = [
+            self._run(window[i : i + together], self._position)[:, self._lead : self._lead + length]
+            for i in range(0, len(window), together)
+        ]
         keep_from = max(0, self._lead + length - self._context)
         self._lead += length - keep_from
+        self._position += keep_from
         self._held = self._held[:, keep_from:]
-        return result
+        return np.concatenate(results) if len(results) > 1 else results[0]
 
 
 @functools.lru_cache(maxsize=4)
@@ -165,13 +218,20 @@ def open_model(name: str) -> Model:
 
 
 def choose_model(bandwidth_hz: float) -> str:
-    """The name of the released model made for the bandwidth nearest to this one, by ratio.
+    """What `auto` means: the released model `speech`, for whatever recording.
+
+    Where that is not installed, the released model whose entry rate suits the bandwidth best, by
+    ratio.
 
     Raises:
         ModelError: no model is released.
     """
-    candidates = cards()
-    if not candidates:
+    distance: dict[str, float] = {}
+    for card in cards():
+        if card.name == DEFAULT_MODEL:
+            return card.name
+        if card.entry_rate is not None:
+            distance[card.name] = abs(np.log(2 * bandwidth_hz / card.entry_rate))
+    if not distance:
         raise ModelError("no released model is installed; name a baseline: --model sinc or spline")
-    distance = {card.name: abs(np.log(2 * bandwidth_hz / card.entry_rate)) for card in candidates}
     return min(distance, key=lambda name: (distance[name], name))

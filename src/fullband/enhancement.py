@@ -3,10 +3,15 @@
 First the recording is heard once to find its level and where its content ends (`Analysis`). Then it
 goes through in blocks, along two ways that meet again (`EnhanceStage`):
 
-    source -- soxr ------------------------------------------------------------+--> wide
-       |                                                                       |
-       +-- to the model's entry rate, upsampled, model --+-- high-pass -- soxr +
-       +-- soxr to the model's rate -- subtracted -------+
+    source -- soxr to the target rate ----------------------------------------------+--> wide
+       |                                                                            |
+       +-- soxr to the model's rate --+-- subtracted --------+-- high-pass -- soxr -+
+       |                              |                      |
+       +-- to its entry rate, up -----+-- model -- predicted +
+
+A model of any rate is given what the second line has, and told where content ends at every moment;
+one that was made for a single entry rate is given what the third line has. Where the target rate is
+the model's, the first two lines are one.
 
 What is added is only what the model says beyond the input, above the frequency where the input's
 content ends; what is there passes through untouched.
@@ -14,20 +19,21 @@ content ends; what is there passes through untouched.
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fullband.audio.bandwidth import BandwidthMeter
+from fullband.audio.bandwidth import BandwidthMeter, Segment
 from fullband.audio.file import BLOCK_SAMPLES, AudioReader, AudioWriter, container_of
-from fullband.audio.filters import Fir, crossover_width_hz, highpass_kernel
+from fullband.audio.filters import SwitchedFir, crossover_width_hz, highpass_kernel
 from fullband.audio.level import LevelMeter, model_gain
-from fullband.audio.resample import Resampler
+from fullband.audio.resample import PASSED, Resampler
 from fullband.audio.samples import Audio, as_audio, check_sample_rate
 from fullband.engine import Model, Stage, choose_model, open_model
 from fullband.errors import AudioError, OutputError
@@ -46,13 +52,21 @@ __all__ = [
 
 AUTO = "auto"
 
+LOWEST_BANDWIDTH_HZ = 400.0
+"""The lowest bandwidth that can be given."""
+
+_GATE_HZ = 50.0  # models that are told the bandwidth begin to add so far below it
+_FADE_S = 0.05  # where the bandwidth changes
+_BASELINE_RATE = 16_000
+
 
 @dataclass(frozen=True)
 class Analysis:
     """What is known of a recording once it has been heard.
 
     Attributes:
-        bandwidth_hz: where its content ends.
+        bandwidth_hz: where its content ends, over the whole of it.
+        segments: the same as time goes by; more than one where it clearly and lastingly changes.
         level_db: its active level, relative to full scale.
         peak: its highest absolute sample.
     """
@@ -61,6 +75,7 @@ class Analysis:
     channels: int
     frames: int
     bandwidth_hz: float
+    segments: tuple[Segment, ...]
     level_db: float
     peak: float
 
@@ -94,17 +109,36 @@ class Summary:
         return duration_s / max(self.seconds, 1e-9)
 
 
-def analyse(blocks: Iterable[Audio], sample_rate: int) -> Analysis:
-    """Listen to a recording that comes in `[C, T]` blocks."""
-    bandwidth, level = BandwidthMeter(sample_rate), LevelMeter(sample_rate)
+def analyse(
+    blocks: Iterable[Audio], sample_rate: int, bandwidth_hz: float | None = None
+) -> Analysis:
+    """Listen to a recording that comes in `[C, T]` blocks.
+
+    Args:
+        bandwidth_hz: where its content ends, if that is known and need not be found.
+    """
+    bandwidth = None if bandwidth_hz is not None else BandwidthMeter(sample_rate)
+    level = LevelMeter(sample_rate)
     frames, channels, peak = 0, 1, 0.0
     for block in blocks:
-        bandwidth.push(block)
+        if bandwidth is not None:
+            bandwidth.push(block)
         level.push(block)
         channels = block.shape[0]
         frames += block.shape[-1]
-        peak = max(peak, float(np.max(np.abs(block), initial=0.0)))
-    return Analysis(sample_rate, channels, frames, bandwidth.bandwidth_hz(), level.level_db(), peak)
+        peak = max(peak, float(np.max(block, initial=0.0)), -float(np.min(block, initial=0.0)))
+    segments = [Segment(0, bandwidth_hz or 0.0)] if bandwidth is None else bandwidth.segments()
+    if bandwidth is not None:
+        bandwidth_hz = bandwidth.bandwidth_hz()
+    return Analysis(
+        sample_rate=sample_rate,
+        channels=channels,
+        frames=frames,
+        bandwidth_hz=bandwidth_hz or 0.0,
+        segments=tuple(segments),
+        level_db=level.level_db(),
+        peak=peak,
+    )
 
 
 class EnhanceStage:
@@ -118,27 +152,33 @@ class EnhanceStage:
     def __init__(self, model: Model, analysis: Analysis, target_rate: int) -> None:
         source_rate, channels = analysis.sample_rate, analysis.channels
         model_rate = model.sample_rate or target_rate
-        width_hz = crossover_width_hz(analysis.bandwidth_hz)
-        fits = analysis.bandwidth_hz + width_hz < model_rate / 2
-        self.added = fits and model.name != "sinc"
+        bands = _missing_bands(model, analysis, model_rate, target_rate)
+        self.added = any(band.stop_hz is not None for band in bands) and analysis.peak > 0
         self._kept = Resampler(source_rate, target_rate, channels)
         if not self.added:
             return
-        entry_rate = model.entry_rate or source_rate
         self._gain = np.float32(model_gain(analysis.level_db))
-        upsample = SplineInterpolator if model.upsampling == "spline" else Resampler
-        stages: list[Stage] = [
-            Resampler(source_rate, entry_rate, channels),
-            upsample(entry_rate, model_rate, channels),
+        self._base = None
+        if model_rate != target_rate:
+            self._base = Resampler(source_rate, model_rate, channels)
+        self._told = model.bandwidth_range_hz is not None
+        segments = [Segment(band.start, band.bandwidth_hz) for band in bands]
+        network = model.stage(channels, segments if self._told else ())
+        stages = [] if self._told else _upsampling(model, analysis, model_rate)
+        self._predicted = _Chain([*stages, *([] if network is None else [network])])
+        kernels = [
+            None
+            if band.stop_hz is None
+            else highpass_kernel(model_rate, band.stop_hz, crossover_width_hz(band.bandwidth_hz))
+            for band in bands
         ]
-        network = model.stage(channels)
-        if network is not None:
-            stages.append(network)
-        self._predicted = _Chain(stages)
-        self._base = Resampler(source_rate, model_rate, channels)
-        kernel = highpass_kernel(model_rate, analysis.bandwidth_hz, width_hz)
+        starts = [band.start for band in bands]
+        fade = round(_FADE_S * model_rate)
         self._new_band = _Chain(
-            [Fir(kernel, channels), Resampler(model_rate, target_rate, channels)]
+            [
+                SwitchedFir(kernels, starts, fade, channels),
+                Resampler(model_rate, target_rate, channels),
+            ]
         )
         self._difference = _Pairs(channels)
         self._sum = _Pairs(channels)
@@ -147,30 +187,96 @@ class EnhanceStage:
         kept = self._kept.push(block)
         if not self.added:
             return kept
-        predicted = self._predicted.push(block * self._gain) / self._gain
-        base, predicted = self._difference.push(self._base.push(block), predicted)
-        kept, new_band = self._sum.push(kept, self._new_band.push(predicted - base))
+        base = kept if self._base is None else self._base.push(block)
+        predicted = self._predicted.push((base if self._told else block) * self._gain)
+        base, predicted = self._difference.push(base, predicted)
+        kept, new_band = self._sum.push(kept, self._new_band.push(self._beyond(predicted, base)))
         return kept + new_band
 
     def flush(self) -> Audio:
         kept = self._kept.flush()
         if not self.added:
             return kept
+        base = kept if self._base is None else self._base.flush()
+        if self._told:
+            predicted = self._predicted.finish(base * self._gain)
+        else:
+            predicted = self._predicted.flush()
         # Where rounding left the ways a sample apart, the base and the kept band set the length.
-        predicted = self._predicted.flush() / self._gain
-        base, predicted = self._difference.flush(self._base.flush(), predicted)
-        new_band = self._new_band.push(predicted - base)
-        new_band = np.concatenate([new_band, self._new_band.flush()], axis=-1)
+        base, predicted = self._difference.flush(base, predicted)
+        new_band = self._new_band.finish(self._beyond(predicted, base))
         kept, new_band = self._sum.flush(kept, new_band)
         return kept + new_band
+
+    def _beyond(self, predicted: Audio, base: Audio) -> Audio:
+        """What the model says beyond its input, at the recording's own level."""
+        beyond: Audio = predicted * (1 / self._gain)
+        beyond -= base
+        return beyond
+
+
+@dataclass(frozen=True)
+class _MissingBand:
+    """What is to be added from one sample on, at the model's rate.
+
+    Attributes:
+        bandwidth_hz: where content ends, as the model is told.
+        stop_hz: up to where the high-pass holds back what the model says; None for all of it.
+    """
+
+    start: int
+    bandwidth_hz: float
+    stop_hz: float | None
+
+
+def _missing_bands(
+    model: Model, analysis: Analysis, model_rate: int, target_rate: int
+) -> list[_MissingBand]:
+    """What is to be added, in the course of the recording.
+
+    A model that is told the bandwidth opens its own gate from 50 Hz below it, and was trained to
+    make kept and new band right together there. The high-pass is fully open where that gate begins,
+    and 80 dB down a crossover's width below. For other models it begins to open at the bandwidth.
+
+    Resampling ends content at 0.95 of the source's Nyquist frequency, if nothing else does.
+    """
+    if model.bandwidth_range_hz is None:
+        bandwidth_hz = analysis.bandwidth_hz
+        fits = bandwidth_hz + crossover_width_hz(bandwidth_hz) < model_rate / 2
+        adds = fits and model.name != "sinc"
+        return [_MissingBand(0, bandwidth_hz, bandwidth_hz if adds else None)]
+    lowest_hz, highest_hz = model.bandwidth_range_hz
+    resampled_hz = PASSED * analysis.sample_rate / 2
+    bands = []
+    for segment in analysis.segments:
+        bandwidth_hz = segment.bandwidth_hz
+        if analysis.sample_rate != model_rate:
+            bandwidth_hz = min(bandwidth_hz, resampled_hz)
+        bandwidth_hz = min(max(bandwidth_hz, lowest_hz), model_rate / 2)
+        adds = bandwidth_hz < min(highest_hz, target_rate / 2)
+        stop_hz = bandwidth_hz - _GATE_HZ - crossover_width_hz(bandwidth_hz)
+        start = round(segment.start * model_rate / analysis.sample_rate)
+        bands.append(_MissingBand(start, bandwidth_hz, stop_hz if adds else None))
+    return bands
+
+
+def _upsampling(model: Model, analysis: Analysis, model_rate: int) -> list[Stage]:
+    """To the rate that a model was made for, and from there to its own as it was trained."""
+    source_rate, channels = analysis.sample_rate, analysis.channels
+    entry_rate = model.entry_rate or source_rate
+    upsample = SplineInterpolator if model.upsampling == "spline" else Resampler
+    return [
+        Resampler(source_rate, entry_rate, channels),
+        upsample(entry_rate, model_rate, channels),
+    ]
 
 
 class Enhancer:
     """A model held ready, for repeated use. Made by `fullband.load`.
 
     Args:
-        model: a name, the path of an exported ONNX file, or `auto`: the released model made for
-            the bandwidth nearest to the recording's own.
+        model: a name, the path of an exported ONNX file, or `auto`: the released model `speech`, or
+            without it the one made for the bandwidth nearest to the recording's own.
     """
 
     def __init__(self, model: str = AUTO) -> None:
@@ -178,7 +284,13 @@ class Enhancer:
         if model != AUTO:
             open_model(model)  # say now that it does not exist, and have it loaded
 
-    def __call__(self, audio: Any, sample_rate: int, rate: int | None = None) -> tuple[Audio, int]:
+    def __call__(
+        self,
+        audio: Any,
+        sample_rate: int,
+        rate: int | None = None,
+        bandwidth_hz: float | None = None,
+    ) -> tuple[Audio, int]:
         """Enhance audio in memory; see `fullband.enhance`."""
         samples = as_audio(audio)
         source_rate = check_sample_rate(sample_rate)
@@ -187,7 +299,7 @@ class Enhancer:
         channels = np.atleast_2d(samples)
         size = max(1, BLOCK_SAMPLES // len(channels))
         blocks = [channels[:, i : i + size] for i in range(0, channels.shape[-1], size)]
-        analysis = analyse(blocks, source_rate)
+        analysis = analyse(blocks, source_rate, _check_bandwidth(bandwidth_hz, source_rate))
         model, target_rate = self._plan(analysis, rate)
         stage = EnhanceStage(model, analysis, target_rate)
         wide = np.concatenate([*map(stage.push, blocks), stage.flush()], axis=-1)
@@ -201,19 +313,22 @@ class Enhancer:
         subtype: str | None = None,
         force: bool = False,
         progress: Callable[[float], None] | None = None,
+        bandwidth_hz: float | None = None,
     ) -> Summary:
         """Enhance a file in blocks; see `fullband.enhance_file`."""
         begun = time.monotonic()
         _refuse_same(source, target, force)
         with AudioReader(source) as reader:
+            source_rate = reader.info.sample_rate
+            known_hz = _check_bandwidth(bandwidth_hz, source_rate)
             advance = _progress(progress, reader.info.frames)
-            analysis = analyse(advance(reader.blocks()), reader.info.sample_rate)
+            analysis = analyse(advance(reader.blocks()), source_rate, known_hz)
             model, target_rate = self._plan(analysis, rate)
             stage = EnhanceStage(model, analysis, target_rate)
             subtype = subtype or _subtype_like(reader.info.subtype, os.fspath(target))
             with AudioWriter(target, target_rate, analysis.channels, subtype, force) as writer:
                 # Blocks that are still of bounded size once they are at the higher rate.
-                growth = max(1, target_rate // reader.info.sample_rate)
+                growth = max(1, target_rate // source_rate)
                 for block in advance(reader.blocks(BLOCK_SAMPLES // growth)):
                     writer.write(stage.push(block))
                 writer.write(stage.flush())
@@ -238,9 +353,6 @@ class Enhancer:
         return model, check_sample_rate(rate)
 
 
-_BASELINE_RATE = 16_000
-
-
 def load(model: str = AUTO) -> Enhancer:
     """A model held ready, for repeated use: `fullband.load("sinc")(audio, sample_rate=8000)`.
 
@@ -254,7 +366,11 @@ def load(model: str = AUTO) -> Enhancer:
 
 
 def enhance(
-    audio: Any, sample_rate: int, rate: int | None = None, model: str = AUTO
+    audio: Any,
+    sample_rate: int,
+    rate: int | None = None,
+    model: str = AUTO,
+    bandwidth_hz: float | None = None,
 ) -> tuple[Audio, int]:
     """Give audio the treble it lacks.
 
@@ -265,6 +381,8 @@ def enhance(
         sample_rate: of the input, 2,000 to 768,000 Hz.
         rate: of the result; None takes the model's, or the input's where that is higher.
         model: a name that `fullband models` lists, the path of an exported ONNX file, or `auto`.
+        bandwidth_hz: where the input's content ends, at most half its sample rate; None has it
+            measured.
 
     Shape:
         audio `[T]` or `[C, T]`, floats at full scale 1.0 or integers; result float32 of the same
@@ -272,10 +390,10 @@ def enhance(
         exceed 1.0, as any resampled audio may.
 
     Raises:
-        AudioError: the input is not audio, or a rate is outside the limits.
+        AudioError: the input is not audio, or a rate or the bandwidth is outside the limits.
         ModelError: there is no such model.
     """
-    return Enhancer(model)(audio, sample_rate, rate)
+    return Enhancer(model)(audio, sample_rate, rate, bandwidth_hz)
 
 
 def enhance_file(
@@ -286,13 +404,14 @@ def enhance_file(
     subtype: str | None = None,
     force: bool = False,
     progress: Callable[[float], None] | None = None,
+    bandwidth_hz: float | None = None,
 ) -> Summary:
     """Enhance a file of any length in bounded memory. The target appears whole or not at all.
 
     Args:
         source: a file, or `-` for standard input.
         target: a file whose ending says the format, or `-` for WAV on standard output.
-        rate, model: see `enhance`.
+        rate, model, bandwidth_hz: see `enhance`.
         subtype: libsndfile's sample format for the target; None keeps the source's bit depth.
         force: replace a target that exists.
         progress: called with the fraction done, 0 to 1.
@@ -302,13 +421,28 @@ def enhance_file(
         OutputError: the target cannot be written, exists, or is the source itself.
         AudioError, ModelError: see `enhance`.
     """
-    return Enhancer(model).file(source, target, rate, subtype, force, progress)
+    return Enhancer(model).file(source, target, rate, subtype, force, progress, bandwidth_hz)
+
+
+def _check_bandwidth(bandwidth_hz: Any, sample_rate: int) -> float | None:
+    """The bandwidth that a caller gives, if this recording can have it."""
+    if bandwidth_hz is None:
+        return None
+    is_number = isinstance(bandwidth_hz, (int, float, np.integer, np.floating))
+    if not is_number or isinstance(bandwidth_hz, bool) or not math.isfinite(bandwidth_hz):
+        raise AudioError(f"bandwidth must be a number in Hz, got {bandwidth_hz!r}")
+    if not LOWEST_BANDWIDTH_HZ <= bandwidth_hz <= sample_rate / 2:
+        raise AudioError(
+            f"bandwidth {bandwidth_hz:g} Hz is outside {LOWEST_BANDWIDTH_HZ:g} Hz to half the "
+            f"sample rate, {sample_rate / 2:g} Hz"
+        )
+    return float(bandwidth_hz)
 
 
 class _Chain:
     """Stages one after the other."""
 
-    def __init__(self, stages: list[Stage]) -> None:
+    def __init__(self, stages: Sequence[Stage]) -> None:
         self._stages = stages
 
     def push(self, block: Audio) -> Audio:
@@ -321,6 +455,10 @@ class _Chain:
         for stage in self._stages[1:]:
             result = np.concatenate([stage.push(result), stage.flush()], axis=-1)
         return result
+
+    def finish(self, block: Audio) -> Audio:
+        """The last block and the rest."""
+        return np.concatenate([self.push(block), self.flush()], axis=-1)
 
 
 class _Pairs:

@@ -4,25 +4,66 @@ A recording that was band-limited (by a lower sample rate once, a telephone, a c
 in its long-term spectrum: a steep fall to something that stays low up to Nyquist. Natural sound
 falls too, but gently, and into a noise floor that goes on. So: take the long-term power spectrum,
 smooth it, and look for the frequency where the level just below exceeds everything above by the
-most; if that is enough, content ends where the fall begins.
+most; if that is enough, content ends where the level has fallen by 5 dB.
+
+In a recording that is put together from several the end may move. The spectrum of every quarter of
+a second is kept too, and a course of the end through time is sought that changes only where it has
+to (`BandwidthMeter.segments`).
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from fullband.audio.samples import Audio
 
-__all__ = ["BandwidthMeter", "detect_bandwidth"]
+__all__ = ["BandwidthMeter", "Segment", "bandwidths_at", "detect_bandwidth"]
 
 _LOWEST_HZ = 400.0  # content is never said to end below this
 _SMOOTHING_HZ = 60.0
 _BELOW_HZ = 250.0  # the level below an edge is that of so wide a band
-_GAP = 0.06  # a cliff must fall within this fraction of its frequency, at least 150 Hz
-_CLIFF_DB = 14.0
+_CLIFF_DB = 14.0  # a cliff falls at least so far within _GAPS[0] of its frequency,
+_GAPS = (0.06, 0.12, 0.25)  # or within a wider gap
+_GAP_DB = 30.0  # by so much more per octave
 _VOICE_HZ = 1500.0  # vowels fall steeply below this, so a cliff must be higher there:
 _VOICE_DB = 20.0  # by so much per octave
-_EDGE_DB = 4.0  # content ends where it has fallen this far
+_EDGE_DB = 4.0  # content ends where it has fallen this far,
+_STEEP_DB = 5.0  # and is no longer so far below the mean of what is near below it:
+_NEAR, _NEAR_HZ = 0.1, 200.0  # a tenth of its frequency (or the gap), and at least so much
+
+_WINDOW_S = 0.25
+_WINDOWS_BYTES = 1 << 24  # of all windows' spectra; beyond, two become one
+_PAUSE_DB = 35.0  # a window so far below the recording's mean says nothing
+_ALIKE = 1.15  # ends within this ratio are one
+_CHANGE_S = 1.25  # what a change of the end costs,
+_UNUSED = 0.25  # against every second in which content ends lower; a second beyond costs 1
+_STATES_PER_OCTAVE = 12
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a recording, up to the next one, throughout which content ends alike.
+
+    Attributes:
+        start: its first sample.
+    """
+
+    start: int
+    bandwidth_hz: float
+
+
+def bandwidths_at(segments: Sequence[Segment], positions: np.ndarray) -> np.ndarray:
+    """Where content ends at each of these samples.
+
+    Shape:
+        positions `[F]`; result `[F]`.
+    """
+    starts = [segment.start for segment in segments]
+    index = np.searchsorted(starts, positions, side="right") - 1
+    return np.array([segment.bandwidth_hz for segment in segments])[np.maximum(0, index)]
 
 
 class BandwidthMeter:
@@ -31,43 +72,109 @@ class BandwidthMeter:
     def __init__(self, sample_rate: int) -> None:
         self.sample_rate = sample_rate
         self._frame = 1 << max(6, round(np.log2(sample_rate / 20)))  # bins of about 20 Hz
-        self._window = np.hanning(self._frame + 1)[:-1]
+        self._hop = self._frame // 2
+        self._window = np.hanning(self._frame + 1)[:-1].astype(np.float32)
         self._rest = np.zeros((0, 0), np.float32)
-        self._power = np.zeros(self._frame // 2 + 1)
+        bins = self._frame // 2 + 1
+        self._power = np.zeros(bins)
         self._frames = 0
+        self._per_window = max(1, round(_WINDOW_S * sample_rate / self._hop))  # frames
+        self._most_windows = _WINDOWS_BYTES // 2 // bins // 2 * 2
+        self._windows: list[np.ndarray] = []  # in dB, 16-bit floats
+        self._open = np.zeros(bins)  # the power of the window that is not yet full
+        self._open_frames = 0
 
     def push(self, block: Audio) -> None:
         """Add `[C, T]` samples."""
         held = np.concatenate([self._rest, block], axis=-1) if self._rest.size else block
-        hop = self._frame // 2
-        count = (held.shape[-1] - self._frame) // hop + 1
+        count = (held.shape[-1] - self._frame) // self._hop + 1
         if count <= 0:
             self._rest = held
             return
-        self._add(np.lib.stride_tricks.sliding_window_view(held, self._frame, axis=-1)[:, ::hop])
-        self._rest = held[:, count * hop :]
+        frames = np.lib.stride_tricks.sliding_window_view(held, self._frame, axis=-1)
+        for start in range(0, count, 256):  # bounded memory
+            chosen = frames[:, start * self._hop : count * self._hop : self._hop][:, :256]
+            self._add(self._spectra(chosen))
+        self._rest = held[:, count * self._hop :]
 
     def bandwidth_hz(self) -> float:
         """Where content ends, in Hz; the Nyquist frequency where no end is found."""
         return _find_edge(self.spectrum_db(), self.sample_rate)
 
+    def segments(self) -> list[Segment]:
+        """Where content ends as time goes by: one segment, unless it clearly and lastingly changes.
+
+        Of a recording of one segment, that is `bandwidth_hz`. One that changes is cut at windows'
+        borders, and a window that has both belongs to the wider side.
+        """
+        overall = [Segment(0, self.bandwidth_hz())]
+        windows = [*self._windows]
+        if self._open_frames:
+            windows.append(_decibels(self._open / self._open_frames))
+        if len(windows) < 2:
+            return overall
+        spectra = np.stack(windows)
+        levels = _decibels(np.array([np.sum(_powers(window)) for window in windows]))
+        heard = levels > _decibels(np.mean(_powers(levels))) - _PAUSE_DB
+        nyquist = self.sample_rate / 2
+        ends = np.array(
+            [
+                _find_edge(window.astype(np.float64), self.sample_rate) if active else nyquist
+                for window, active in zip(spectra, heard, strict=True)
+            ]
+        )
+        window_s = self._per_window * self._hop / self.sample_rate
+        course = _cheapest_course(ends, heard, nyquist, window_s)
+        firsts = [0, *(np.flatnonzero(np.diff(course)) + 1)]
+        segments: list[Segment] = []
+        for first, last in zip(firsts, [*firsts[1:], len(windows)], strict=True):
+            pooled = np.mean([_powers(window) for window in spectra[first:last]], axis=0)
+            end_hz = _find_edge(_decibels(pooled), self.sample_rate)
+            start = first * self._per_window * self._hop + self._hop // 2 if first else 0
+            before = segments[-1].bandwidth_hz if segments else 0.0
+            if not max(end_hz, before) < _ALIKE * min(end_hz, before):
+                segments.append(Segment(int(start), end_hz))
+        return segments if len(segments) > 1 else overall
+
     def spectrum_db(self) -> np.ndarray:
         """The long-term power spectrum `[F]` in dB, a full-scale sine being about 0."""
         power, frames = self._power, self._frames
         if not frames and self._rest.size:  # shorter than a frame
-            padded = np.pad(self._rest, ((0, 0), (0, self._frame - self._rest.shape[-1])))
-            spectrum = np.fft.rfft(padded * self._window, axis=-1)
-            power, frames = np.mean(np.abs(spectrum) ** 2, axis=0), 1
-        power = power / max(1, frames) / (self._frame / 4) ** 2
-        level_db: np.ndarray = 10 * np.log10(power + 1e-20)
-        return level_db
+            missing = self._frame - self._rest.shape[-1]
+            power = self._spectra(np.pad(self._rest, ((0, 0), (0, missing)))[:, None])[0]
+        return _decibels(power / max(1, frames))
 
-    def _add(self, frames: np.ndarray) -> None:
-        for start in range(0, frames.shape[1], 256):  # bounded memory
-            spectrum = np.fft.rfft(frames[:, start : start + 256] * self._window, axis=-1)
-            power = spectrum.real**2 + spectrum.imag**2
-            self._power += power.mean(axis=0).sum(axis=0)
-            self._frames += power.shape[1]
+    def _spectra(self, frames: np.ndarray) -> np.ndarray:
+        """The power of frames `[C, N, frame]`, mean over channels: `[N, F]`, a sine being 1."""
+        spectrum = np.fft.rfft(frames * self._window, axis=-1)
+        power = np.square(spectrum.real)
+        power += np.square(spectrum.imag)
+        mean: np.ndarray = power[0] if len(power) == 1 else power.mean(axis=0)
+        mean /= (self._frame / 4) ** 2
+        return mean
+
+    def _add(self, powers: np.ndarray) -> None:
+        self._power += powers.sum(axis=0, dtype=np.float64)
+        self._frames += len(powers)
+        while len(powers):
+            now, powers = np.split(powers, [self._per_window - self._open_frames])
+            self._open += now.sum(axis=0)
+            self._open_frames += len(now)
+            if self._open_frames == self._per_window:
+                self._windows.append(_decibels(self._open / self._open_frames).astype(np.float16))
+                self._open = np.zeros_like(self._open)
+                self._open_frames = 0
+                if len(self._windows) >= self._most_windows:
+                    self._merge_windows()
+
+    def _merge_windows(self) -> None:
+        """Make two windows one, so that a recording of any length needs no more memory."""
+        pairs = zip(self._windows[::2], self._windows[1::2], strict=True)
+        self._windows = [
+            _decibels((_powers(first) + _powers(second)) / 2).astype(np.float16)
+            for first, second in pairs
+        ]
+        self._per_window *= 2
 
 
 def detect_bandwidth(audio: Audio, sample_rate: int) -> float:
@@ -92,25 +199,79 @@ def _find_edge(spectrum_db: np.ndarray, sample_rate: int) -> float:
     edges = np.arange(first, len(level) - 2)
     if not len(edges):
         return nyquist
-    gaps = np.maximum(round(150.0 / bin_hz), np.round(_GAP * edges)).astype(int)
-    past = np.minimum(edges + np.maximum(1, gaps), len(level) - 2)
-    below = np.array([np.median(level[edge - below_bins : edge + 1]) for edge in edges])
-    drop = below - above[past]
+    total = np.concatenate([[0.0], np.cumsum(level)])
+    below = (total[edges + 1] - total[edges - below_bins]) / (below_bins + 1)
     octaves_down = np.clip(np.log2(_VOICE_HZ / (edges * bin_hz)), 0.0, None)
-    excess = drop - _CLIFF_DB - _VOICE_DB * octaves_down
-    best = int(np.argmax(excess))
-    if excess[best] < 0:
+    for gap in _GAPS:
+        bins = np.maximum(max(1, round(150.0 / bin_hz)), np.round(gap * edges)).astype(int)
+        past = np.minimum(edges + bins, len(level) - 2)
+        needed_db = _CLIFF_DB + _GAP_DB * np.log2((1 + gap) / (1 + _GAPS[0]))
+        excess = below - above[past] - needed_db - _VOICE_DB * octaves_down
+        if gap == _GAPS[-1]:  # a gentle fall at the very end may be the microphone's
+            excess[edges * (1 + gap) > len(level)] = -np.inf
+        best = int(np.argmax(excess))
+        if excess[best] > 0:
+            break
+    else:
         return nyquist
     # From the foot of the cliff back up to where the fall begins.
     edge = int(past[best])
     while edge > first and level[edge] < below[best] - _EDGE_DB:
         edge -= 1
+    while edge > first and level[edge] < _mean_below(level, edge, bin_hz, gap) - _STEEP_DB:
+        edge -= 1
     return float(min(nyquist, (edge + 1) * bin_hz))
+
+
+def _mean_below(level: np.ndarray, edge: int, bin_hz: float, gap: float) -> float:
+    bins = max(2, round(max(_NEAR_HZ, max(_NEAR, gap) * edge * bin_hz) / bin_hz))
+    return float(np.mean(level[max(0, edge - bins) : edge + 1]))
+
+
+def _cheapest_course(
+    ends: np.ndarray, heard: np.ndarray, nyquist: float, window_s: float
+) -> np.ndarray:
+    """The course of the end through windows that contradicts them least and changes least.
+
+    Content beyond the end speaks strongly against it; content that stays below does not (a vowel
+    has no treble). Every change costs. Found by dynamic programming (Viterbi) over ends in steps of
+    a twelfth of an octave.
+
+    Shape:
+        ends, heard `[W]`; result `[W]`, numbers of steps.
+    """
+    steps = int(np.ceil(_STATES_PER_OCTAVE * np.log2(nyquist / _LOWEST_HZ))) + 1
+    states = nyquist * 2 ** (-np.arange(steps) / _STATES_PER_OCTAVE)
+    beyond = ends[:, None] > _ALIKE * states
+    unused = ends[:, None] * _ALIKE < states
+    cost = window_s * heard[:, None] * np.where(beyond, 1.0, np.where(unused, _UNUSED, 0.0))
+    best = cost[0]
+    came_from = np.zeros(cost.shape, np.int32)
+    for window in range(1, len(cost)):
+        cheapest = int(np.argmin(best))
+        stays = best <= best[cheapest] + _CHANGE_S
+        came_from[window] = np.where(stays, np.arange(steps), cheapest)
+        best = np.where(stays, best, best[cheapest] + _CHANGE_S) + cost[window]
+    course = np.empty(len(cost), np.int32)
+    course[-1] = np.argmin(best)
+    for window in range(len(cost) - 1, 0, -1):
+        course[window - 1] = came_from[window, course[window]]
+    return course
+
+
+def _decibels(power: np.ndarray) -> np.ndarray:
+    level_db: np.ndarray = 10 * np.log10(np.asarray(power, np.float64) + 1e-20)
+    return level_db
+
+
+def _powers(level_db: np.ndarray) -> np.ndarray:
+    power: np.ndarray = 10 ** (level_db.astype(np.float64) / 10)
+    return power
 
 
 def _smooth(spectrum_db: np.ndarray, width: int) -> np.ndarray:
     """Mean power over `width` bins, in dB."""
     if width <= 1:
         return spectrum_db
-    power = np.pad(10 ** (spectrum_db / 10), (width // 2, width - 1 - width // 2), mode="edge")
-    return 10 * np.log10(np.convolve(power, np.full(width, 1 / width), mode="valid"))
+    power = np.pad(_powers(spectrum_db), (width // 2, width - 1 - width // 2), mode="edge")
+    return _decibels(np.convolve(power, np.full(width, 1 / width), mode="valid"))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from fullband.audio.samples import Audio
 
-__all__ = ["Fir", "crossover_width_hz", "highpass_kernel"]
+__all__ = ["Fir", "SwitchedFir", "crossover_width_hz", "highpass_kernel"]
 
 _STOP_DB = 80.0
 _MARGIN_DB = 1.0  # Kaiser's formulas are fits, and fall short by up to 0.6 dB
@@ -48,6 +49,8 @@ def highpass_kernel(sample_rate: int, stop_hz: float, width_hz: float) -> np.nda
 class Fir:
     """A linear-phase filter over a stream, with its delay taken out: nothing moves in time.
 
+    By overlap-save in float32, whose rounding lies 130 dB below the loudest in reach.
+
     Args:
         kernel: `[N]`, N odd.
 
@@ -58,32 +61,100 @@ class Fir:
     def __init__(self, kernel: np.ndarray, channels: int) -> None:
         self._half = len(kernel) // 2
         self._length = 1 << max(14, (8 * len(kernel)).bit_length())
-        self._response = np.fft.rfft(kernel, self._length)
-        # Overlap-save: `half` zeros before the first sample, then 2 * half of history.
+        self._response = self._transform(kernel)
+        # `half` zeros before the first sample, then 2 * half of history.
         self._held = np.zeros((channels, self._half), np.float32)
+        self._position = -self._half  # of the first sample that is held
 
     def push(self, block: Audio) -> Audio:
         self._held = np.concatenate([self._held, block], axis=-1)
         step = self._length - 2 * self._half
         pieces = []
-        while self._held.shape[-1] >= self._length:
-            pieces.append(self._filter(self._held[:, : self._length]))
-            self._held = self._held[:, step:]
+        start = 0
+        while self._held.shape[-1] - start >= self._length:
+            pieces.append(self._filter(self._held[:, start : start + self._length]))
+            self._position += step
+            start += step
+        self._held = self._held[:, start:]
         return np.concatenate(pieces, axis=-1) if pieces else self._held[:, :0]
 
     def flush(self) -> Audio:
-        channels, held = self._held.shape
-        remaining = held - self._half
-        if remaining <= 0:
-            return np.zeros((channels, 0), np.float32)
-        tail = np.pad(self._held, ((0, 0), (0, self._length - held)))
-        if remaining + 2 * self._half <= self._length:
-            return self._filter(tail)[:, :remaining]
-        first = self._filter(self._held[:, : self._length])
-        self._held = self._held[:, first.shape[-1] :]
-        return np.concatenate([first, self.flush()], axis=-1)
+        remaining = self._held.shape[-1] - self._half
+        tail = np.zeros((self._held.shape[0], self._length + self._half), np.float32)
+        return self.push(tail)[:, : max(0, remaining)]
+
+    def _transform(self, kernel: np.ndarray) -> np.ndarray:
+        return np.fft.rfft(kernel, self._length).astype(np.complex64)
 
     def _filter(self, window: Audio) -> Audio:
-        spectrum = np.fft.rfft(window, self._length, axis=-1) * self._response
-        result = np.fft.irfft(spectrum, self._length, axis=-1)
-        return result[:, 2 * self._half :].astype(np.float32)
+        if not window.any():
+            return np.zeros_like(window[:, 2 * self._half :])
+        result = np.fft.irfft(self._spectrum(window), self._length, axis=-1)
+        return result[:, 2 * self._half :].astype(np.float32, copy=False)
+
+    def _spectrum(self, window: Audio) -> np.ndarray:
+        spectrum: np.ndarray = np.fft.rfft(window, axis=-1)
+        spectrum *= self._response
+        return spectrum
+
+
+class SwitchedFir(Fir):
+    """Linear-phase filters that follow one another in time, each faded into the next.
+
+    What goes in is faded, not what comes out: a fade spreads what it fades by some tens of hertz,
+    and so the filter after it still stops all that it should stop.
+
+    Args:
+        kernels: `[N]`, N odd, each; None lets nothing through.
+        starts: the sample at which each takes over; the first is 0.
+        fade: over how many samples, half of them before that; no two fades may overlap.
+
+    Shape:
+        push: as `Fir`.
+    """
+
+    def __init__(
+        self, kernels: Sequence[np.ndarray | None], starts: Sequence[int], fade: int, channels: int
+    ) -> None:
+        longest = max((len(kernel) for kernel in kernels if kernel is not None), default=1)
+        super().__init__(np.zeros(longest), channels)
+        self._starts = np.asarray(starts)
+        self._fade = max(1, fade)
+        known: dict[bytes, np.ndarray] = {}  # a recording may come back to the same one often
+        self._responses = [self._known(kernel, longest, known) for kernel in kernels]
+
+    def _known(
+        self, kernel: np.ndarray | None, longest: int, known: dict[bytes, np.ndarray]
+    ) -> np.ndarray | None:
+        if kernel is None:
+            return None
+        padded = np.pad(kernel, (longest - len(kernel)) // 2)
+        return known.setdefault(padded.tobytes(), self._transform(padded))
+
+    def _spectrum(self, window: Audio) -> np.ndarray:
+        first, last = self._position, self._position + window.shape[-1]
+        reach = self._fade // 2 + 1
+        begun = max(0, int(np.searchsorted(self._starts, first - reach, side="right")) - 1)
+        ended = int(np.searchsorted(self._starts, last + reach, side="left"))
+        total = np.zeros((window.shape[0], self._length // 2 + 1), np.complex64)
+        for index in range(begun, ended):
+            response = self._responses[index]
+            if response is not None:
+                faded = window * self._weight(index, first, last)
+                total += np.fft.rfft(faded, axis=-1) * response
+        return total
+
+    def _weight(self, index: int, first: int, last: int) -> Audio:
+        """How much of each sample belongs to one filter: all of them together have 1."""
+        t = np.arange(first, last)
+        weight = np.ones(last - first)
+        if index > 0:
+            weight *= self._rise(t - self._starts[index])
+        if index + 1 < len(self._starts):
+            weight *= 1 - self._rise(t - self._starts[index + 1])
+        return weight.astype(np.float32)
+
+    def _rise(self, since: np.ndarray) -> np.ndarray:
+        """Half a period of a cosine, from 0 to 1, centred on 0."""
+        raised: np.ndarray = 0.5 - 0.5 * np.cos(np.pi * np.clip(since / self._fade + 0.5, 0, 1))
+        return raised

@@ -1,7 +1,7 @@
 """Change of sample rate, whole or in a stream. The only resampler, and it is soxr.
 
 soxr's VHQ filter is linear phase with its delay removed, so nothing moves in time. What it passes
-ends at 0.95 of the lower Nyquist frequency.
+ends at 0.95 of the lower Nyquist frequency (`PASSED`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,11 @@ import soxr
 
 from fullband.audio.samples import Audio, Rate, output_length
 
-__all__ = ["Resampler", "resample"]
+__all__ = ["PASSED", "Resampler", "resample"]
+
+PASSED = 0.95
+"""Where the filter has fallen by 3 dB, as a fraction of the lower Nyquist frequency: it passes
+everything up to 0.93 and nothing from 0.99."""
 
 _QUALITY = "VHQ"
 

@@ -223,7 +223,7 @@ class NarrowingDataset:
         colour_db = colour_db + np.interp(octave, points, generator.normal(0, 2.0, len(points)))
         noise = generator.standard_normal((2, len(frequency))) * np.sqrt(length / 2)
         amplitude = 10 ** ((level_db + np.clip(colour_db, -40, 40)) / 20)
-        return (noise[0] + 1j * noise[1]) * amplitude
+        return np.asarray((noise[0] + 1j * noise[1]) * amplitude)
 
 
 def _worth(true_hz: np.ndarray, holes: np.ndarray) -> float:

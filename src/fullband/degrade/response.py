@@ -82,7 +82,7 @@ def _fixed_response(family: str) -> np.ndarray:
     if family == "soxr":
         return _brought_back()
     if family == "chebyshev":  # order 8 with 0.05 dB of ripple at 0.8, forwards and backwards
-        return _chebyshev(frequency / 0.8, 8, 0.05) ** 2
+        return np.asarray(_chebyshev(frequency / 0.8, 8, 0.05) ** 2)
     ratio = 32
     if family == "fir":
         taps = scipy.signal.firwin(20 * ratio + 1, 1 / ratio, window="hamming")
@@ -103,7 +103,7 @@ def family_response(family: str, order: int, edge: float, ripple_db: float) -> n
     """
     frequency = np.arange(_STEPS) * 2 / _STEPS
     if family == "butterworth":
-        return 1 / np.sqrt(1 + (frequency / edge) ** (2 * order))
+        return np.asarray(1 / np.sqrt(1 + (frequency / edge) ** (2 * order)))
     if family == "chebyshev-ripple":
         return _chebyshev(frequency / edge, order, ripple_db)
     return _fixed_response(family)
@@ -121,7 +121,8 @@ def bandlimit_spectrum(spectrum: np.ndarray, bin_hz: float, drawn: NarrowDraw) -
         last = min(top, len(spectrum))
         folded = passed[first:last]
         passed[top - np.arange(first, last)] += np.conj(folded)
-    return passed * np.interp(relative, table, _brought_back(), right=0.0)
+    brought_back = np.interp(relative, table, _brought_back(), right=0.0)
+    return np.asarray(passed * brought_back)
 
 
 def _chebyshev(frequency: np.ndarray, order: int, ripple_db: float) -> np.ndarray:
@@ -130,7 +131,7 @@ def _chebyshev(frequency: np.ndarray, order: int, ripple_db: float) -> np.ndarra
     inside = np.cos(order * np.arccos(np.clip(frequency, 0, 1)))
     outside = np.cosh(np.minimum(order * np.arccosh(np.maximum(frequency, 1)), 300.0))
     polynomial = np.where(frequency <= 1, inside, outside)
-    return 1 / np.sqrt(1 + epsilon * polynomial**2)
+    return np.asarray(1 / np.sqrt(1 + epsilon * polynomial**2))
 
 
 @lru_cache(maxsize=1)

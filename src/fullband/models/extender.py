@@ -1,19 +1,17 @@
 """Extender: any bandwidth in, the band above it added, in one pass over short-time spectra.
 
 The input is audio at the full rate whose content ends somewhere, and where that is. Each frame's
-spectrum below the end is what the network sees, as levels; what it says is how to make the spectrum
-above: the *envelope*, and how to mix it from *excitations* that are taken from the input itself, so
-that the new band keeps time with the old one:
+spectrum below the end is what the network sees, as levels; what it says is the *envelope* of the
+spectrum above, in bands. The fine structure is the top of the kept band copied upwards, piece by
+piece, so that the new band keeps time with the old one (spectral translation; Makhoul and Berouti,
+"High-frequency regeneration in speech coding systems", ICASSP 1979). It is taken twice, flattened
+by its neighbourhood and flattened by itself (phase only), and mixed per band.
 
-- the top of the kept band copied upwards, piece by piece (spectral translation; Makhoul and Berouti,
-  "High-frequency regeneration in speech coding systems", ICASSP 1979);
-- the spectrum of the rectified input, |x(t)|, whose harmonics stand at multiples of the pitch at any
-  height (the non-linear method of the same paper).
-
-Each is taken twice, flattened by its neighbourhood (fine structure kept) and by itself (phase only),
-and the network mixes the four per frequency with signs. The trunk is a stack of ConvNeXt blocks (Liu
-et al., "A ConvNet for the 2020s", CVPR 2022) over time, as in AP-BWE and Vocos. What is there passes
-through: the output is the input plus a band that is gated to lie above its end.
+The trunk is a stack of ConvNeXt blocks (Liu et al., "A ConvNet for the 2020s", CVPR 2022) over
+time, as in AP-BWE and Vocos. What is there passes through: the output is the input plus a band
+that is gated to lie above its end. Where a filter has a gentle skirt, what is left of the original
+beyond the end is raised rather than replaced. With the true envelope noise would do as well as this
+fine structure (docs/design.md), so the envelope is what the network is for.
 """
 
 from __future__ import annotations
@@ -38,8 +36,8 @@ _LOWEST_HZ = 400.0  # what is translated reaches no lower
 _WHITENING_HZ = 450.0
 _SEEN = 1.1  # of the bandwidth: how far beyond the end of content the network looks
 _TINY = 1e-12
-_BAND_BINS = 8  # the mixture of excitations is said at every so many bins
-_MIXED = 5  # four excitations and the input's own residue
+_BAND_BINS = 4  # what the network says, it says at every so many bins
+_SAID = 4  # envelope, two kinds of fine structure, the input's own skirt
 
 
 @dataclass(frozen=True)
@@ -62,12 +60,14 @@ class ExtenderConfig:
     depth: int = 6
     expansion: int = 2
     kernel: int = 7
-    dilations: tuple[int, ...] = (1, 2, 4)
+    dilations: tuple[int, ...] = (1, 3, 9)
     upsampling: Literal["sinc"] = "sinc"
 
     def __post_init__(self) -> None:
-        if self.hop < 8 or self.hop % 2 or min(self.width, self.depth, self.expansion) < 1:
-            raise SettingsError("an extender needs an even hop >= 8, width, depth, expansion >= 1")
+        if self.hop < 8 or self.hop % _BAND_BINS or min(self.width, self.depth, self.expansion) < 1:
+            raise SettingsError(
+                "an extender needs a hop that is a multiple of 4, width, depth, expansion >= 1"
+            )
         if self.kernel % 2 == 0 or not self.dilations or min(self.dilations) < 1:
             raise SettingsError("an extender needs an odd kernel and dilations >= 1")
 
@@ -103,18 +103,28 @@ class ShortTimeFourier(nn.Module):
     adds up to one (Princen and Bradley 1986), so it serves both ways.
     """
 
+    window: Tensor
+    cosines_even: Tensor
+    cosines_odd: Tensor
+    sines_even: Tensor
+    sines_odd: Tensor
+
     def __init__(self, hop: int) -> None:
         super().__init__()
         self.hop = hop
         frame = 2 * hop
         window = torch.sin(math.pi * (torch.arange(frame, dtype=torch.float64) + 0.5) / frame)
         self.register_buffer("window", window.float(), persistent=False)
-        # The transform of a real frame splits into its even part (cosines) and its odd part
-        # (sines), each half as long: a quarter of the work of the full matrix.
-        turns = torch.arange(hop + 1)[:, None] * torch.arange(hop + 1)[None, :] % frame
-        angle = 2 * math.pi * turns.double() / frame
-        self.register_buffer("cosines", torch.cos(angle).float(), persistent=False)
-        self.register_buffer("sines", torch.sin(angle).float(), persistent=False)
+        # In a graph there is no fast transform, so it is done by matrices, made as small as the
+        # symmetries allow. A frame's even part gives the real part by cosines, its odd part the
+        # imaginary part by sines, each half as long; and of those, terms of even and of odd index
+        # each give frequencies k and hop - k at once. An eighth of the full matrix is left.
+        half = torch.arange(hop // 2 + 1)
+        for parity, name in enumerate(("even", "odd")):
+            index = torch.arange(parity, hop + 1, 2)
+            angle = 2 * math.pi * (index[:, None] * half[None, :] % frame).double() / frame
+            self.register_buffer(f"cosines_{name}", torch.cos(angle).float(), persistent=False)
+            self.register_buffer(f"sines_{name}", torch.sin(angle).float(), persistent=False)
 
     def forward(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """Real and imaginary part of each frame. Shape: `[B, T]` to twice `[B, N, F]`.
@@ -133,7 +143,7 @@ class ShortTimeFourier(nn.Module):
         even = torch.cat([frames[..., :1], inner + outer, frames[..., hop : hop + 1]], dim=-1)
         zero = torch.zeros_like(frames[..., :1])
         odd = torch.cat([zero, inner - outer, zero], dim=-1)
-        return even @ self.cosines, -(odd @ self.sines)
+        return self._by_cosines(even), -self._by_sines(odd)
 
     def inverse(self, real: Tensor, imaginary: Tensor) -> Tensor:
         """Overlap and add. Shape: twice `[B, N, F]` to `[B, (N - 1) * hop]`."""
@@ -143,12 +153,23 @@ class ShortTimeFourier(nn.Module):
         else:
             ends = torch.ones(hop + 1, device=real.device)
             ends[0] = ends[-1] = 0.5
-            even = (real * ends) @ self.cosines / hop
-            odd = -(imaginary @ self.sines) / hop  # the sines at both ends are zero
+            even = self._by_cosines(real * ends) / hop
+            odd = -self._by_sines(imaginary) / hop  # the sines at both ends are zero
             frames = torch.cat([even + odd, (even - odd)[..., 1:hop].flip(-1)], dim=-1)
         frames = frames * self.window
-        blocks = frames[:, :-1, hop:] + frames[:, 1:, :hop]
+        blocks: Tensor = frames[:, :-1, hop:] + frames[:, 1:, :hop]
         return blocks.reshape(real.shape[0], -1)
+
+    def _by_cosines(self, x: Tensor) -> Tensor:
+        """Sum of x[n] cos(pi n k / hop), k from 0 to hop. Shape: `[..., F]` to the same."""
+        even, odd = x[..., 0::2] @ self.cosines_even, x[..., 1::2] @ self.cosines_odd
+        mirrored = (even - odd)[..., :-1].flip(-1)  # cos(pi n (hop - k) / hop)
+        return torch.cat([even + odd, mirrored], dim=-1)
+
+    def _by_sines(self, x: Tensor) -> Tensor:
+        """The same with sines."""
+        even, odd = x[..., 0::2] @ self.sines_even, x[..., 1::2] @ self.sines_odd
+        return torch.cat([even + odd, (odd - even)[..., :-1].flip(-1)], dim=-1)
 
 
 class ConvNeXtBlock(nn.Module):
@@ -172,18 +193,19 @@ class ConvNeXtBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.over_time(x.transpose(1, 2)).transpose(1, 2)
-        y = self.narrow(F.gelu(self.widen(self.norm(y))))
-        return x + self.scale * y
+        widened: Tensor = x + self.scale * self.narrow(F.gelu(self.widen(self.norm(y))))
+        return widened
 
 
 class Extender(Network):
     """The network. Shape: audio `[B, T]` and bandwidth `[B, N]` to audio `[B, T]`, any T from 1.
 
-    `bandwidth_hz` says for each frame (every `hop` samples, the first at sample 0) where the input's
-    content ends; the last value holds for all further frames, so N = 1 gives one for all.
+    The bandwidth says for each frame (every `hop` samples, the first at sample 0) where the input's
+    content ends, in Hz; the last holds for all further frames, so N = 1 gives one for all.
     """
 
     takes_bandwidth = True
+    bin_hz: Tensor
 
     def __init__(self, config: ExtenderConfig) -> None:
         super().__init__(config)
@@ -191,26 +213,21 @@ class Extender(Network):
         bins, width = config.bins, config.width
         self.fourier = ShortTimeFourier(config.hop)
         self.spacing_hz = config.sample_rate / 2 / config.hop
-        self.bands = -(-(bins - 1) // _BAND_BINS) + 1
+        self.bands = config.hop // _BAND_BINS + 1
         self.enter = nn.Linear(bins + self.bands, width)
         self.enter_norm = nn.LayerNorm(width)
         self.blocks = nn.ModuleList(ConvNeXtBlock(config, index) for index in range(config.depth))
         self.leave_norm = nn.LayerNorm(width)
-        self.leave = nn.Linear(width, bins + _MIXED * self.bands)
+        self.leave = nn.Linear(width, _SAID * self.bands)
         self.register_buffer("bin_hz", torch.linspace(0, config.sample_rate / 2, bins), False)
-        # From bands to bins, linearly.
-        place = torch.arange(bins) / _BAND_BINS
-        spread = (1 - (place[None, :] - torch.arange(self.bands)[:, None]).abs()).clamp(min=0)
-        self.register_buffer("spread", spread, False)
         self._initialise()
 
-    def forward(self, audio: Tensor, *conditions: Tensor) -> Tensor:
+    def forward(self, audio: Tensor, bandwidth_hz: Tensor) -> Tensor:
         """Add the missing band."""
-        (bandwidth_hz,) = conditions
-        return audio + self.new_band(audio, bandwidth_hz)[0]
+        return audio + self.new_band(audio, bandwidth_hz)
 
-    def new_band(self, audio: Tensor, bandwidth_hz: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """What is added: as audio `[B, T]`, and real and imaginary part of its frames `[B, N, F]`."""
+    def new_band(self, audio: Tensor, bandwidth_hz: Tensor) -> Tensor:
+        """What is added, alone. Shape: as `forward`."""
         time, hop = audio.shape[-1], self.settings.hop
         padded = F.pad(audio, (0, (hop - time % hop) % hop))
         real, imaginary = self.fourier(padded)
@@ -225,26 +242,22 @@ class Extender(Network):
         x = self.enter_norm(self.enter(torch.cat([seen * (level + 6.0) / 2.0, below], dim=-1)))
         for block in self.blocks:
             x = block(x)
-        said = self.leave(self.leave_norm(x))
-        envelope = torch.exp(torch.clamp(said[..., : self.settings.bins], -20.0, 4.0))
-        mixture = said[..., self.settings.bins :].unflatten(-1, (_MIXED, -1)) @ self.spread
+        said = self.leave(self.leave_norm(x)).unflatten(-1, (_SAID, -1))
+        envelope, fine, flat, skirt = self._spread(said).unbind(dim=-2)
 
+        copied = self._translate(real * kept, imaginary * kept, end_hz)
+        energy = copied[0].square() + copied[1].square()
+        shape = fine * torch.rsqrt(self._smooth(energy) + _TINY) + flat * torch.rsqrt(
+            energy + _TINY
+        )
+        shape = shape * torch.exp(torch.clamp(envelope, -20.0, 4.0))
+        skirt = skirt * torch.clamp((_SEEN * end_hz - self.bin_hz) / self.spacing_hz, 0.0, 1.0)
         gate = torch.clamp((self.bin_hz - end_hz + _GATE_BELOW_HZ) / _GATE_WIDTH_HZ, 0.0, 1.0)
-        rest = torch.clamp((_SEEN * end_hz - self.bin_hz) / self.spacing_hz, 0.0, 1.0)
-        excitations = [
-            self._translate(real * kept, imaginary * kept, end_hz),
-            self.fourier(padded.abs()),
-        ]
-        residue = mixture[..., -1, :] * rest
-        added = [residue * real, residue * imaginary]
-        for index, parts in enumerate(excitations):
-            energy = parts[0].square() + parts[1].square()
-            weight = mixture[..., 2 * index, :] * torch.rsqrt(self._smooth(energy) + _TINY)
-            weight = weight + mixture[..., 2 * index + 1, :] * torch.rsqrt(energy + _TINY)
-            weight = weight * envelope
-            added = [sum_ + weight * part for sum_, part in zip(added, parts, strict=True)]
-        real, imaginary = (gate * part for part in added)
-        return self.fourier.inverse(real, imaginary)[:, :time], (real, imaginary)
+        new = (
+            gate * (shape * copy + skirt * there)
+            for copy, there in zip(copied, (real, imaginary), strict=True)
+        )
+        return self.fourier.inverse(*new)[:, :time]
 
     def _translate(self, real: Tensor, imaginary: Tensor, end_hz: Tensor) -> tuple[Tensor, Tensor]:
         """The top of the kept band copied upwards, piece by piece.
@@ -262,16 +275,22 @@ class Extender(Network):
         source = bins - pieces * piece
         return real.gather(-1, source), imaginary.gather(-1, source)
 
+    def _spread(self, said: Tensor) -> Tensor:
+        """From bands to bins, linearly. Shape: `[..., bands]` to `[..., F]`."""
+        place = torch.arange(_BAND_BINS, device=said.device) / _BAND_BINS
+        start, rise = said[..., :-1], said[..., 1:] - said[..., :-1]
+        between = start.unsqueeze(-1) + rise.unsqueeze(-1) * place
+        return torch.cat([between.flatten(-2), said[..., -1:]], dim=-1)
+
     def _initialise(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
         with torch.no_grad():
-            bins = self.settings.bins
-            self.leave.bias[:bins] = -3.0  # an envelope far below full scale
-            mixture = self.leave.bias[bins:].view(_MIXED, -1)
-            mixture[0] = mixture[2] = 0.7
+            bias = self.leave.bias.view(_SAID, -1)
+            bias[0] = -3.0  # an envelope far below full scale
+            bias[1] = 1.0
 
     def _smooth(self, energy: Tensor) -> Tensor:
         """Mean over neighbouring frequencies. Shape: `[B, N, F]` to the same."""

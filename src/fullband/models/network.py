@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 __all__ = ["Network", "NetworkConfig"]
 
@@ -57,6 +57,3 @@ class Network(nn.Module):
 
         Called once, before training; most networks have nothing of the kind.
         """
-
-    def forward(self, audio: Tensor, *conditions: Tensor) -> Tensor:
-        raise NotImplementedError

@@ -26,6 +26,7 @@ TOLERANCE = 1e-4
 """The most that the ONNX graph's output may differ from the torch model's, at full scale 1."""
 
 _OPSET = 18
+_BANDWIDTHS_HZ = (2000.0, 20_000.0)  # what models of any bandwidth are trained for
 
 
 def export_run(
@@ -87,14 +88,18 @@ def export_model(
     model = model.eval()
     if half:
         _round_weights(model)
-    example = torch.zeros(2, 40 * model.config.stride + 3)
+    config = model.config
+    inputs = [torch.zeros(2, 40 * config.stride + 3)]
+    if model.takes_bandwidth:
+        inputs.append(torch.full((2, 5), 4000.0))
+    any_size = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     with _quiet_exporter():
         program = torch.onnx.export(
             model,
-            (example,),
-            input_names=["audio"],
+            tuple(inputs),
+            input_names=["audio", "bandwidth_hz"][: len(inputs)],
             output_names=["wide"],
-            dynamic_shapes={"audio": {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}},
+            dynamic_shapes=tuple(any_size for _ in inputs),
             opset_version=_OPSET,
             dynamo=True,
             verbose=False,
@@ -102,13 +107,13 @@ def export_model(
     assert program is not None
     program.save(str(path), external_data=False)
     _slim(path, half)
-    config = model.config
     card = Card(
         name=name,
         summary=summary or f"{settings['name']} from {_rates(config)}",
         architecture=settings,
         sample_rate=config.sample_rate,
-        entry_rate=config.sample_rate // config.ratio,
+        entry_rate=None if model.takes_bandwidth else config.sample_rate // config.ratio,
+        bandwidth_range_hz=_BANDWIDTHS_HZ if model.takes_bandwidth else None,
         upsampling=config.upsampling,
         stride=config.stride,
         context=config.context,
@@ -185,7 +190,9 @@ def _quiet_exporter() -> Iterator[None]:
 
 
 def _rates(config: NetworkConfig) -> str:
-    """`4 to 16 kHz` for a model of ratio 4 at 16 kHz."""
+    """`4 to 16 kHz` for a model of ratio 4 at 16 kHz, `any rate to` for one of ratio 1."""
+    if config.ratio == 1:
+        return f"any rate to {config.sample_rate / 1000:g} kHz"
     return f"{config.sample_rate / config.ratio / 1000:g} to {config.sample_rate / 1000:g} kHz"
 
 
@@ -194,9 +201,14 @@ def _compare(model: Network, exported: OnnxModel) -> None:
     generator = np.random.default_rng(0)
     for batch, length in ((1, 1), (2, 1000), (1, 8192), (3, 20_001)):
         audio = 0.1 * generator.standard_normal((batch, length)).astype(np.float32)
+        told: list[np.ndarray] = []
+        if model.takes_bandwidth:
+            frames = 1 + length // model.config.stride
+            told = [generator.uniform(*_BANDWIDTHS_HZ, frames).astype(np.float32)]
         with torch.inference_mode():
-            expected = model(torch.from_numpy(audio)).numpy()
-        difference = float(np.max(np.abs(exported.run(audio) - expected)))
+            inputs = [torch.from_numpy(each).expand(batch, -1) for each in (audio, *told)]
+            expected = model(*inputs).numpy()
+        difference = float(np.max(np.abs(exported.run(audio, *told) - expected)))
         if difference > TOLERANCE:
             raise ModelError(
                 f"{exported.name}: the exported graph differs from the model by {difference:.2g} "

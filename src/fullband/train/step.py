@@ -59,17 +59,11 @@ def compute_loss(
         "multi_resolution_lsd": multi_resolution_log_spectral_distance,
     }
     if band is not None:
-        place = {
-            "sample_rate": band.sample_rate,
-            "bandwidth_hz": band.bandwidth_hz,
-            "true_hz": band.true_hz,
-        }
-        losses["new_band_lsd"] = partial(new_band_lsd, weights=band.fine, **place)
-        losses["band_level"] = partial(band_level_distance, **place)
-        losses["band_level_long"] = partial(band_level_distance, frame=2048, bins=8, **place)
-        losses["join_error"] = partial(
-            join_error, sample_rate=band.sample_rate, bandwidth_hz=band.bandwidth_hz
-        )
+        place = (band.sample_rate, band.bandwidth_hz, band.true_hz)
+        losses["new_band_lsd"] = lambda x, y: new_band_lsd(x, y, *place, weights=band.fine)
+        losses["band_level"] = lambda x, y: band_level_distance(x, y, *place)
+        losses["band_level_long"] = lambda x, y: band_level_distance(x, y, *place, 2048, 8)
+        losses["join_error"] = lambda x, y: join_error(x, y, *place[:2])
     total = torch.zeros((), device=wide.device)
     parts = {}
     for name, function in losses.items():

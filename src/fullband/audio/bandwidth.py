@@ -158,8 +158,8 @@ class BandwidthMeter:
     def _spectra(self, frames: np.ndarray) -> np.ndarray:
         """The power of frames `[C, N, frame]`, mean over channels: `[N, F]`, a sine being 1."""
         spectrum = np.fft.rfft(frames * self._window, axis=-1)
-        power = np.square(spectrum.real)
-        power += np.square(spectrum.imag)
+        power = np.square(spectrum.real, dtype=np.float64)
+        power += np.square(spectrum.imag, dtype=np.float64)
         mean: np.ndarray = power[0] if len(power) == 1 else power.mean(axis=0)
         mean /= (self._frame / 4) ** 2
         return mean

@@ -38,9 +38,10 @@ _WINDOW_S = 0.25
 _WINDOWS_BYTES = 1 << 24  # of all windows' spectra; beyond, two become one
 _PAUSE_DB = 35.0  # a window so far below the recording's mean says nothing
 _ALIKE = 1.15  # ends within this ratio are one
-_CHANGE_S = 1.25  # what a change of the end costs,
+_CHANGE_S = 1.0  # what a change of the end costs,
 _UNUSED = 0.25  # against every second in which content ends lower; a second beyond costs 1
 _STATES_PER_OCTAVE = 12
+_GROUP = 3  # bins of a window's spectrum that are taken as one
 
 
 @dataclass(frozen=True)
@@ -110,31 +111,41 @@ class BandwidthMeter:
         overall = [Segment(0, self.bandwidth_hz())]
         windows = [*self._windows]
         if self._open_frames:
-            windows.append(_decibels(self._open / self._open_frames))
+            windows.append(_decibels(self._open / self._open_frames).astype(np.float16))
         if len(windows) < 2:
             return overall
-        spectra = np.stack(windows)
-        levels = _decibels(np.array([np.sum(_powers(window)) for window in windows]))
-        heard = levels > _decibels(np.mean(_powers(levels))) - _PAUSE_DB
-        nyquist = self.sample_rate / 2
-        ends = np.array(
-            [
-                _find_edge(window.astype(np.float64), self.sample_rate) if active else nyquist
-                for window, active in zip(spectra, heard, strict=True)
-            ]
-        )
+        ends, levels_db = self._ends_of(windows)
+        heard = levels_db > _decibels(np.mean(_powers(levels_db))) - _PAUSE_DB
         window_s = self._per_window * self._hop / self.sample_rate
-        course = _cheapest_course(ends, heard, nyquist, window_s)
+        course = _cheapest_course(ends, heard, self.sample_rate / 2, window_s)
         firsts = [0, *(np.flatnonzero(np.diff(course)) + 1)]
+        if len(firsts) == 1:
+            return overall
         segments: list[Segment] = []
         for first, last in zip(firsts, [*firsts[1:], len(windows)], strict=True):
-            pooled = np.mean([_powers(window) for window in spectra[first:last]], axis=0)
+            pooled = np.zeros(self._frame // 2 + 1)
+            for window in windows[first:last]:
+                pooled += _powers(window)
             end_hz = _find_edge(_decibels(pooled), self.sample_rate)
             start = first * self._per_window * self._hop + self._hop // 2 if first else 0
             before = segments[-1].bandwidth_hz if segments else 0.0
             if not max(end_hz, before) < _ALIKE * min(end_hz, before):
                 segments.append(Segment(int(start), end_hz))
         return segments if len(segments) > 1 else overall
+
+    def _ends_of(self, windows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Where content ends in each window, roughly, and each one's level."""
+        nyquist = self.sample_rate / 2
+        bins = self._frame // 2 // _GROUP * _GROUP
+        bin_hz = _GROUP * nyquist / (self._frame // 2)
+        ends, levels_db = [], []
+        for start in range(0, len(windows), 512):  # bounded memory
+            powers = 10 ** (np.stack(windows[start : start + 512]).astype(np.float32) / 10)
+            grouped = powers[:, 1 : 1 + bins].reshape(len(powers), -1, _GROUP).mean(axis=-1)
+            cliff = _find_cliff(_decibels(grouped), bin_hz)
+            ends.append(np.where(cliff.gap > 0, (cliff.edge + 1) * bin_hz, nyquist))
+            levels_db.append(_decibels(grouped.sum(axis=-1)))
+        return np.concatenate(ends), np.concatenate(levels_db)
 
     def spectrum_db(self) -> np.ndarray:
         """The long-term power spectrum `[F]` in dB, a full-scale sine being about 0."""
@@ -147,8 +158,8 @@ class BandwidthMeter:
     def _spectra(self, frames: np.ndarray) -> np.ndarray:
         """The power of frames `[C, N, frame]`, mean over channels: `[N, F]`, a sine being 1."""
         spectrum = np.fft.rfft(frames * self._window, axis=-1)
-        power = np.square(spectrum.real)
-        power += np.square(spectrum.imag)
+        power = np.square(spectrum.real, dtype=np.float64)
+        power += np.square(spectrum.imag, dtype=np.float64)
         mean: np.ndarray = power[0] if len(power) == 1 else power.mean(axis=0)
         mean /= (self._frame / 4) ** 2
         return mean
@@ -188,37 +199,73 @@ def detect_bandwidth(audio: Audio, sample_rate: int) -> float:
     return meter.bandwidth_hz()
 
 
+@dataclass(frozen=True)
+class _Cliff:
+    """The clearest cliff of each spectrum: arrays `[W]`.
+
+    Attributes:
+        edge, foot: bins above and below it.
+        below_db: the level of the band that ends at `edge`.
+        gap: between the two, as a fraction of the frequency; 0 where there is no cliff.
+    """
+
+    edge: np.ndarray
+    foot: np.ndarray
+    below_db: np.ndarray
+    gap: np.ndarray
+
+
+def _find_cliff(level_db: np.ndarray, bin_hz: float) -> _Cliff:
+    """Where the level just below exceeds everything above by the most.
+
+    Shape:
+        level_db `[W, F]`.
+    """
+    windows, bins = level_db.shape
+    below_bins = max(2, round(_BELOW_HZ / bin_hz))
+    first = max(below_bins, int(np.ceil(_LOWEST_HZ / bin_hz)))
+    edges = np.arange(first, bins - 2)
+    nothing = np.zeros(windows, int)
+    cliff = _Cliff(nothing, nothing, np.zeros(windows), np.zeros(windows))
+    if not len(edges):
+        return cliff
+    # Everything above: the highest level from each bin to Nyquist.
+    above = np.maximum.accumulate(level_db[:, ::-1], axis=1)[:, ::-1]
+    total = np.pad(np.cumsum(level_db, axis=1), ((0, 0), (1, 0)))
+    below = (total[:, edges + 1] - total[:, edges - below_bins]) / (below_bins + 1)
+    octaves_down = np.clip(np.log2(_VOICE_HZ / (edges * bin_hz)), 0.0, None)
+    rows = np.arange(windows)
+    for gap in _GAPS[::-1]:  # the narrowest that has one counts
+        between = np.maximum(max(1, round(150.0 / bin_hz)), np.round(gap * edges)).astype(int)
+        past = np.minimum(edges + between, bins - 2)
+        needed_db = _CLIFF_DB + _GAP_DB * np.log2((1 + gap) / (1 + _GAPS[0]))
+        excess = below - above[:, past] - (needed_db + _VOICE_DB * octaves_down)
+        if gap == _GAPS[-1]:  # a gentle fall at the very end may be the microphone's
+            excess[:, edges * (1 + gap) > bins] = -np.inf
+        best = np.argmax(excess, axis=1)
+        found = excess[rows, best] > 0
+        cliff = _Cliff(
+            np.where(found, edges[best], cliff.edge),
+            np.where(found, past[best], cliff.foot),
+            np.where(found, below[rows, best], cliff.below_db),
+            np.where(found, gap, cliff.gap),
+        )
+    return cliff
+
+
 def _find_edge(spectrum_db: np.ndarray, sample_rate: int) -> float:
     nyquist = sample_rate / 2
     bin_hz = nyquist / (len(spectrum_db) - 1)
     level = _smooth(spectrum_db, max(1, round(_SMOOTHING_HZ / bin_hz)))
-    below_bins = max(2, round(_BELOW_HZ / bin_hz))
-    # Everything above: the highest level from each bin to Nyquist.
-    above = np.maximum.accumulate(level[::-1])[::-1]
-    first = max(below_bins, int(np.ceil(_LOWEST_HZ / bin_hz)))
-    edges = np.arange(first, len(level) - 2)
-    if not len(edges):
-        return nyquist
-    total = np.concatenate([[0.0], np.cumsum(level)])
-    below = (total[edges + 1] - total[edges - below_bins]) / (below_bins + 1)
-    octaves_down = np.clip(np.log2(_VOICE_HZ / (edges * bin_hz)), 0.0, None)
-    for gap in _GAPS:
-        bins = np.maximum(max(1, round(150.0 / bin_hz)), np.round(gap * edges)).astype(int)
-        past = np.minimum(edges + bins, len(level) - 2)
-        needed_db = _CLIFF_DB + _GAP_DB * np.log2((1 + gap) / (1 + _GAPS[0]))
-        excess = below - above[past] - needed_db - _VOICE_DB * octaves_down
-        if gap == _GAPS[-1]:  # a gentle fall at the very end may be the microphone's
-            excess[edges * (1 + gap) > len(level)] = -np.inf
-        best = int(np.argmax(excess))
-        if excess[best] > 0:
-            break
-    else:
+    cliff = _find_cliff(level[None], bin_hz)
+    gap, edge = float(cliff.gap[0]), int(cliff.foot[0])
+    if not gap:
         return nyquist
     # From the foot of the cliff back up to where the fall begins.
-    edge = int(past[best])
-    while edge > first and level[edge] < below[best] - _EDGE_DB:
+    lowest = int(_LOWEST_HZ / bin_hz)
+    while edge > lowest and level[edge] < cliff.below_db[0] - _EDGE_DB:
         edge -= 1
-    while edge > first and level[edge] < _mean_below(level, edge, bin_hz, gap) - _STEEP_DB:
+    while edge > lowest and level[edge] < _mean_below(level, edge, bin_hz, gap) - _STEEP_DB:
         edge -= 1
     return float(min(nyquist, (edge + 1) * bin_hz))
 

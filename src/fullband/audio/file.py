@@ -272,15 +272,16 @@ class AudioWriter:
         """Append `[C, T]` samples."""
         if not block.shape[-1]:
             return
-        self.peak = max(self.peak, float(np.max(np.abs(block))))
-        if self._integer:
-            beyond = np.abs(block) > 1.0
-            if beyond.any():
-                self.limited += int(beyond.sum())
-                block = np.clip(block, -1.0, 1.0)
+        peak = max(float(np.max(block)), -float(np.min(block)))
+        self.peak = max(self.peak, peak)
+        if self._integer and peak > 1.0:
+            self.limited += int(np.sum(np.abs(block) > 1.0))
+            block = np.clip(block, -1.0, 1.0)
         if self.subtype in _STEPS:  # libsndfile itself rounds down, which moves everything by half
             steps = np.float32(_STEPS[self.subtype])
-            block = np.rint(block * steps) / steps
+            block = block * steps
+            np.rint(block, out=block)
+            block *= 1 / steps  # exactly: it is a power of two
         frames = np.ascontiguousarray(block.T)
         try:
             for start in range(0, len(frames), _WRITTEN_AT_ONCE):

@@ -140,7 +140,7 @@ class SwitchedFir(Fir):
         for index in range(begun, ended):
             response = self._responses[index]
             if response is not None:
-                faded = window * self._weight(index, first, last)
+                faded = window if ended - begun == 1 else window * self._weight(index, first, last)
                 total += np.fft.rfft(faded, axis=-1) * response
         return total
 

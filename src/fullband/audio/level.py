@@ -32,7 +32,8 @@ class LevelMeter:
 
     def push(self, block: Audio) -> None:
         """Add `[C, T]` samples; channels are averaged in power."""
-        power = np.mean(np.square(block, dtype=np.float64), axis=0)
+        power = np.square(block, dtype=np.float64)
+        power = power[0] if len(power) == 1 else power.mean(axis=0)
         power = np.concatenate([self._rest, power])
         whole = len(power) // self._block * self._block
         if whole:

@@ -36,6 +36,9 @@ _LOWEST_HZ = 400.0  # what is translated reaches no lower
 _WHITENING_HZ = 450.0
 _SEEN = 1.1  # of the bandwidth: how far beyond the end of content the network looks
 _TINY = 1e-12
+_UNHEARD = 6  # bins below Nyquist that stay empty: no loss reaches so high, no recording does
+# Sums with constants this small are written as multiples of them: the exporter's optimiser takes
+# x + 1e-11 for x + 0 and drops it, and silence becomes the logarithm of nothing.
 _BAND_BINS = 4  # what the network says, it says at every so many bins
 _SAID = 4  # envelope, two kinds of fine structure, the input's own skirt
 
@@ -205,6 +208,7 @@ class Extender(Network):
     """
 
     takes_bandwidth = True
+    bins: Tensor
     bin_hz: Tensor
 
     def __init__(self, config: ExtenderConfig) -> None:
@@ -219,6 +223,7 @@ class Extender(Network):
         self.blocks = nn.ModuleList(ConvNeXtBlock(config, index) for index in range(config.depth))
         self.leave_norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, _SAID * self.bands)
+        self.register_buffer("bins", torch.arange(bins), False)
         self.register_buffer("bin_hz", torch.linspace(0, config.sample_rate / 2, bins), False)
         self._initialise()
 
@@ -237,7 +242,7 @@ class Extender(Network):
 
         # The network also sees a little of what lies beyond: how steeply content ends.
         seen = torch.clamp((_SEEN * end_hz - self.bin_hz) / self.spacing_hz, 0.0, 1.0)
-        level = torch.log10((real.square() + imaginary.square()) / hop + _FLOOR)
+        level = _level(real.square() + imaginary.square(), hop)
         below = torch.clamp((end_hz - self.bin_hz[::_BAND_BINS]) / self.spacing_hz, 0.0, 1.0)
         x = self.enter_norm(self.enter(torch.cat([seen * (level + 6.0) / 2.0, below], dim=-1)))
         for block in self.blocks:
@@ -247,12 +252,11 @@ class Extender(Network):
 
         copied = self._translate(real * kept, imaginary * kept, end_hz)
         energy = copied[0].square() + copied[1].square()
-        shape = fine * torch.rsqrt(self._smooth(energy) + _TINY) + flat * torch.rsqrt(
-            energy + _TINY
-        )
+        shape = fine * _inverse_root(self._smooth(energy)) + flat * _inverse_root(energy)
         shape = shape * torch.exp(torch.clamp(envelope, -20.0, 4.0))
         skirt = skirt * torch.clamp((_SEEN * end_hz - self.bin_hz) / self.spacing_hz, 0.0, 1.0)
         gate = torch.clamp((self.bin_hz - end_hz + _GATE_BELOW_HZ) / _GATE_WIDTH_HZ, 0.0, 1.0)
+        gate = gate * torch.clamp(self.settings.bins - 1 - _UNHEARD - self.bins, 0.0, 4.0) / 4.0
         new = (
             gate * (shape * copy + skirt * there)
             for copy, there in zip(copied, (real, imaginary), strict=True)
@@ -265,14 +269,12 @@ class Extender(Network):
         Pieces are an even number of bins wide, so that the copies keep their phase from frame to
         frame (a shift by one bin turns the phase by half a turn every hop).
         """
-        bins = torch.arange(self.settings.bins, device=real.device)
-        end = (
-            torch.floor(end_hz / self.spacing_hz - 1.0).clamp(min=20.0).long()
-        )  # the last bin kept
+        last_kept = torch.floor(end_hz / self.spacing_hz - 1.0)
+        end = last_kept.clamp(min=20.0).long()
         lowest = torch.maximum(end // 2, torch.full_like(end, round(_LOWEST_HZ / self.spacing_hz)))
         piece = torch.clamp((end - lowest) // 2 * 2, min=2)
-        pieces = torch.clamp((bins - end + piece - 1) // piece, min=0)
-        source = bins - pieces * piece
+        pieces = torch.clamp((self.bins - end + piece - 1) // piece, min=0)
+        source = self.bins - pieces * piece
         return real.gather(-1, source), imaginary.gather(-1, source)
 
     def _spread(self, said: Tensor) -> Tensor:
@@ -297,3 +299,13 @@ class Extender(Network):
         half = round(_WHITENING_HZ / self.spacing_hz / 2)
         flat = F.pad(energy, (half, half), mode="replicate")
         return F.avg_pool1d(flat, 2 * half + 1, stride=1)
+
+
+def _level(power: Tensor, hop: int) -> Tensor:
+    """log10 of the mean power of a sample, with a floor."""
+    return torch.log10(power / (hop * _FLOOR) + 1.0) + math.log10(_FLOOR)
+
+
+def _inverse_root(energy: Tensor) -> Tensor:
+    """1 / sqrt(energy), with a floor."""
+    return (1.0 / math.sqrt(_TINY)) / torch.sqrt(energy.clamp(min=0.0) / _TINY + 1.0)

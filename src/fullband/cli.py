@@ -235,13 +235,14 @@ def corpora() -> None:
 @corpora.command("list")
 def list_corpora() -> None:
     """List the public corpora that `fetch` knows."""
-    from fullband.corpora.public import Archive
+    from fullband.corpora.public import Archive, Packages, Repositories
     from fullband.corpora.registry import CORPORA
 
     rows = [["name", "download", "comes as", "licence", "language or kind", "what it is"]]
+    ways = {Archive: "archive", Packages: "Debian packages", Repositories: "git repositories"}
     for name, corpus in CORPORA.items():
         source = corpus.source
-        way = "archive" if isinstance(source, Archive) else "Debian packages"
+        way = ways[type(source)]
         size = f"{source.size_bytes / 1e9:.1f} GB"
         rows.append([name, size, way, corpus.licence, corpus.kind, corpus.summary])
     _print_table(rows)
@@ -269,7 +270,7 @@ def fetch(name: str, folder: str | None, valid: float | None) -> None:
     with _leaving_cleanly(), _bar(console) as bar:
         fetched = fetch_corpus(name, target, valid, _reporting(bar, name))
     for missing in fetched.missing:
-        click.echo(f"not in this version of the packages: {missing}", err=True)
+        click.echo(f"listed, but not there in this version: {missing}", err=True)
     if fetched.was_there:
         click.echo(f"{target} has its files.csv already, {fetched.files} files; nothing was done")
         return

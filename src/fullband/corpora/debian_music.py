@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from fullband.corpora.debian import listed_rows
+from fullband.corpora.listing import listed_rows
 from fullband.corpora.public import Packages, PublicCorpus
 
 __all__ = ["DEBIAN_MUSIC"]

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import zipfile
+from pathlib import Path
 
 import pytest
 import soundfile
@@ -139,6 +140,26 @@ def test_combine_links_and_shows():
     ]
     for parts in (["voices"], ["a=voices", "a=voices"]):
         assert "each part is NAME=CORPUS" in run("combine", "new", *parts, code=2).stderr
+
+
+def test_combine_holds_out_and_show_tells_of_each_part():
+    run("prepare", "voices", "--valid", "0.125", "--test", "0.125")
+    for name in ("train", "test"):
+        Path("school", name).mkdir(parents=True)
+        write(f"school/{name}/a.wav", noise(0.25, 16_000, len(name)), 16_000)
+    parts = ("voices=voices", "school=school")
+    result = run("combine", "all", *parts, "--hold-out", "school", "--leave-out", "voices/s0")
+    splits = {line.split()[0]: line.split()[1] for line in result.stdout.splitlines()[1:]}
+    assert splits == {"train": "5", "valid": "1", "test": "2", "valid-same": "1"}
+    assert [line.split() for line in run("show", "all").stdout.splitlines()[6:]] == [
+        ["corpus", "train", "valid", "test", "valid-same"],
+        ["school", "-", "1", "files", "1", "files", "-"],
+        ["voices", "0.0", "min", "-", "0.0", "min", "0.0", "min"],
+    ]
+    wrong = run("combine", "all", *parts, "--hold-out", "scool", code=1).stderr
+    assert wrong == (
+        "Error: --hold-out scool: nothing of that name is in the parts; did you mean 'school'?\n"
+    )
 
 
 def test_errors_are_one_line():

@@ -342,26 +342,46 @@ def prepare(
 @corpora.command()
 @click.argument("folder", metavar="FOLDER")
 def show(folder: str) -> None:
-    """Show what each split has; an error if train, valid and test share a speaker."""
+    """Show what each split has; an error if train, valid and test share a speaker.
+
+    Of a combined corpus, also what each part has: minutes where they are measured, else files.
+    """
     from fullband.corpora.overview import check_disjoint
     from fullband.corpora.table import read_rows
 
     rows = read_rows(Path(folder))
     _print_splits(rows)
+    _print_parts(rows)
     check_disjoint(Path(folder), rows)
 
 
 @corpora.command()
 @click.argument("folder", metavar="FOLDER")
 @click.argument("parts", nargs=-1, required=True, metavar="NAME=CORPUS...")
-def combine(folder: str, parts: tuple[str, ...]) -> None:
-    """Link several corpora into one folder with one files.csv."""
+@click.option(
+    "--hold-out",
+    multiple=True,
+    metavar="NAME/FOLDER",
+    help="Not to train on but to select by: its train becomes valid, the valid of all others "
+    "valid-same; repeat.",
+)
+@click.option(
+    "--leave-out", multiple=True, metavar="NAME/FOLDER", help="Not to take at all; repeat."
+)
+def combine(
+    folder: str, parts: tuple[str, ...], hold_out: tuple[str, ...], leave_out: tuple[str, ...]
+) -> None:
+    """Link several corpora into one folder with one files.csv.
+
+    Refused where train, valid and test would share a speaker, a piece or a recording.
+    """
     from fullband.corpora.combine import combine as combine_corpora
 
     named = dict(part.partition("=")[::2] for part in parts)
     if len(named) < len(parts) or not all("=" in part for part in parts):
         raise click.UsageError("each part is NAME=CORPUS, with a name of its own")
-    rows = combine_corpora(Path(folder), {name: Path(part) for name, part in named.items()})
+    folders = {name: Path(part) for name, part in named.items()}
+    rows = combine_corpora(Path(folder), folders, hold_out, leave_out)
     _print_splits(rows)
 
 
@@ -677,6 +697,27 @@ def _print_splits(rows: list[dict[str, str]]) -> None:
         bandwidth = "-" if found.bandwidth_hz is None else f"{found.bandwidth_hz:.0f} Hz"
         speakers = str(found.speakers or "-")
         table.append([found.split, str(found.files), hours, speakers, bandwidth])
+    _print_table(table)
+
+
+def _print_parts(rows: list[dict[str, str]]) -> None:
+    from fullband.corpora.overview import summarise
+
+    parts = sorted({row.get("corpus", "") for row in rows})
+    if len(parts) < 2:
+        return
+    splits = [found.split for found in summarise(rows)]
+    table = [["corpus", *splits]]
+    for part in parts:
+        own = {
+            one.split: one for one in summarise([r for r in rows if r.get("corpus", "") == part])
+        }
+        cells = {
+            split: f"{one.files} files" if one.hours is None else f"{60 * one.hours:.1f} min"
+            for split, one in own.items()
+        }
+        table.append([part, *(cells.get(split, "-") for split in splits)])
+    click.echo()
     _print_table(table)
 
 

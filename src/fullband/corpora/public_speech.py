@@ -35,10 +35,11 @@ _REPOSITORIES = Repositories(
 PUBLIC_SPEECH = PublicCorpus(
     name="public-speech",
     summary="speech of volunteers, and two single voices, at 44.1 and 48 kHz",
-    kind="some 40 languages",
+    kind="some 40 languages, 89 speakers",
     licence="CC0, GPL, GPL-2+, GPL-3+, CC BY-SA, PD",
     source=_REPOSITORIES,
     splits="listed, by speaker; the single voices kathleen and nathalie are in all three",
     rows=partial(listed_rows, _REPOSITORIES.listing),
     wanted=lambda member: True,
+    note="files.csv has the licence of each recording; of 96 in gcompris it is not stated",
 )

@@ -72,7 +72,7 @@ def test_content_is_compared_where_splits_differ(tmp_path):
     with pytest.raises(AudioFileError) as caught:
         check_content(tmp_path, [*rows, row("c", "test"), row("e", "valid")])
     assert str(caught.value) == (
-        f"{tmp_path}: 'a' (train) and 'c' (test) are the same recording, and so are 1 more pairs; "
+        f"{tmp_path}: 'a' (train) and 'c' (test) are the same recording (1 more like that); "
         "leave one out"
     )
     with pytest.raises(MissingFileError, match="f: named by the corpus, not there"):

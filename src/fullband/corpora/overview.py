@@ -96,7 +96,7 @@ def check_content(folder: Path, rows: list[Row]) -> None:
                     shared.append((other, file))
     if shared:
         found = " and ".join(f"'{file}' ({splits[file]})" for file in shared[0])
-        more = f", and so are {len(shared) - 1} more pairs" if len(shared) > 1 else ""
+        more = f" ({len(shared) - 1} more like that)" if len(shared) > 1 else ""
         raise AudioFileError(f"{folder}: {found} are the same recording{more}; leave one out")
 
 

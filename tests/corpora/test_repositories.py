@@ -199,4 +199,6 @@ def test_the_list_is_whole():
     check_disjoint(listing.LISTS, rows)
     licences = {row["licence"] for row in rows if row["corpus"] in ("kathleen", "nathalie")}
     assert licences == {"CC0-1.0"}
+    twins = [row for row in rows if row["file"].startswith(("gcompris/hi/", "gcompris/ur/"))]
+    assert {row["split"] for row in twins} == {"train"}  # the same recordings, encoded twice
     assert sum(row["licence"] == "not stated" for row in rows) == 96

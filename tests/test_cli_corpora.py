@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import zipfile
+from pathlib import Path
 
 import pytest
 import soundfile
@@ -14,8 +15,12 @@ from click.testing import CliRunner, Result
 from file_server import serving
 from fullband.audio.file import write
 from fullband.cli import main
+from fullband.corpora.listing import read_list
 from fullband.corpora.registry import CORPORA
+from fullband.corpora.table import read_rows, write_rows
 from signals import noise
+
+PROJECT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +144,66 @@ def test_combine_links_and_shows():
     ]
     for parts in (["voices"], ["a=voices", "a=voices"]):
         assert "each part is NAME=CORPUS" in run("combine", "new", *parts, code=2).stderr
+
+
+def test_combine_holds_out_and_show_tells_of_each_part():
+    run("prepare", "voices", "--valid", "0.125", "--test", "0.125")
+    for name in ("train", "test"):
+        Path("school", name).mkdir(parents=True)
+        write(f"school/{name}/a.wav", noise(0.25, 16_000, len(name)), 16_000)
+    parts = ("voices=voices", "school=school")
+    result = run("combine", "all", *parts, "--hold-out", "school", "--leave-out", "voices/s0")
+    splits = {line.split()[0]: line.split()[1] for line in result.stdout.splitlines()[1:]}
+    assert splits == {"train": "5", "valid": "1", "test": "2", "valid-same": "1"}
+    assert [line.split() for line in run("show", "all").stdout.splitlines()[6:]] == [
+        ["corpus", "train", "valid", "test", "valid-same"],
+        ["school", "-", "1", "files", "1", "files", "-"],
+        ["voices", "0.0", "min", "-", "0.0", "min", "0.0", "min"],
+    ]
+    wrong = run("combine", "all", *parts, "--hold-out", "scool", code=1).stderr
+    assert wrong == (
+        "Error: --hold-out scool: nothing of that name is in the parts; did you mean 'school'?\n"
+    )
+
+
+def test_the_corpus_of_48_khz_speech_is_made_as_contributing_says(folder):
+    """With one file of some bytes in place of each speaker's recordings in each split."""
+    text = (PROJECT / "CONTRIBUTING.md").read_text("utf-8")
+    command = next(
+        line.split()
+        for line in text.replace("\\\n", " ").splitlines()
+        if line.startswith("    fullband corpora combine")
+    )
+    for name in ("public-speech", "debian-speech"):
+        rows = {}
+        for row in read_list(CORPORA[name].source.listing):
+            rows.setdefault((row["speaker"], row["split"], row["file"].partition("/")[0]), row)
+        for number, row in enumerate(rows.values()):
+            path = folder / "corpora" / name / row["file"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(f"{name} {number}".encode())
+        write_rows(folder / "corpora" / name, CORPORA[name].rows(folder / "corpora" / name))
+    run(*command[2:])
+    found = {}
+    for row in read_rows(folder / "corpora" / "speech"):
+        source = row["file"].split("/")[1].partition("-")[0]
+        found.setdefault(source, set()).add(row["split"])
+        assert float(row["bandwidth_hz"]) > 0
+        assert float(row["wall_hz"]) >= 0
+    own = {"train", "valid-same", "test"}
+    assert {source: splits - {"valid-short", "test-short"} for source, splits in found.items()} == {
+        "artikulate": {"valid", "test"},
+        "ktuberling": {"valid", "test"},
+        "gcompris": own,
+        "kathleen": own,
+        "klettres": own,
+        "nathalie": own,
+        "fillets": {"train"},
+        "tuxpaint": own,
+    }
+    assert "debian/klettres-data" not in {
+        "/".join(row["file"].split("/")[:2]) for row in read_rows(folder / "corpora" / "speech")
+    }
 
 
 def test_errors_are_one_line():

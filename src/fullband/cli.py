@@ -246,13 +246,14 @@ def corpora() -> None:
 @corpora.command("list")
 def list_corpora() -> None:
     """List the public corpora that `fetch` knows."""
-    from fullband.corpora.public import Archive
+    from fullband.corpora.public import Archive, Packages, Repositories
     from fullband.corpora.registry import CORPORA
 
     rows = [["name", "download", "comes as", "licence", "language or kind", "what it is"]]
+    ways = {Archive: "archive", Packages: "Debian packages", Repositories: "git repositories"}
     for name, corpus in CORPORA.items():
         source = corpus.source
-        way = "archive" if isinstance(source, Archive) else "Debian packages"
+        way = ways[type(source)]
         size = f"{source.size_bytes / 1e9:.1f} GB"
         rows.append([name, size, way, corpus.licence, corpus.kind, corpus.summary])
     _print_table(rows)
@@ -280,7 +281,7 @@ def fetch(name: str, folder: str | None, valid: float | None) -> None:
     with _leaving_cleanly(), _bar(console) as bar:
         fetched = fetch_corpus(name, target, valid, _reporting(bar, name))
     for missing in fetched.missing:
-        click.echo(f"not in this version of the packages: {missing}", err=True)
+        click.echo(f"listed, but not there in this version: {missing}", err=True)
     if fetched.was_there:
         click.echo(f"{target} has its files.csv already, {fetched.files} files; nothing was done")
         return
@@ -352,26 +353,46 @@ def prepare(
 @corpora.command()
 @click.argument("folder", metavar="FOLDER")
 def show(folder: str) -> None:
-    """Show what each split has; an error if train, valid and test share a speaker."""
+    """Show what each split has; an error if train, valid and test share a speaker.
+
+    Of a combined corpus, also what each part has: minutes where they are measured, else files.
+    """
     from fullband.corpora.overview import check_disjoint
     from fullband.corpora.table import read_rows
 
     rows = read_rows(Path(folder))
     _print_splits(rows)
+    _print_parts(rows)
     check_disjoint(Path(folder), rows)
 
 
 @corpora.command()
 @click.argument("folder", metavar="FOLDER")
 @click.argument("parts", nargs=-1, required=True, metavar="NAME=CORPUS...")
-def combine(folder: str, parts: tuple[str, ...]) -> None:
-    """Link several corpora into one folder with one files.csv."""
+@click.option(
+    "--hold-out",
+    multiple=True,
+    metavar="NAME/FOLDER",
+    help="Not to train on but to select by: its train becomes valid, the valid of all others "
+    "valid-same; repeat.",
+)
+@click.option(
+    "--leave-out", multiple=True, metavar="NAME/FOLDER", help="Not to take at all; repeat."
+)
+def combine(
+    folder: str, parts: tuple[str, ...], hold_out: tuple[str, ...], leave_out: tuple[str, ...]
+) -> None:
+    """Link several corpora into one folder with one files.csv.
+
+    Refused where train, valid and test would share a speaker, a piece or a recording.
+    """
     from fullband.corpora.combine import combine as combine_corpora
 
     named = dict(part.partition("=")[::2] for part in parts)
     if len(named) < len(parts) or not all("=" in part for part in parts):
         raise click.UsageError("each part is NAME=CORPUS, with a name of its own")
-    rows = combine_corpora(Path(folder), {name: Path(part) for name, part in named.items()})
+    folders = {name: Path(part) for name, part in named.items()}
+    rows = combine_corpora(Path(folder), folders, hold_out, leave_out)
     _print_splits(rows)
 
 
@@ -706,6 +727,27 @@ def _print_splits(rows: list[dict[str, str]]) -> None:
         bandwidth = "-" if found.bandwidth_hz is None else f"{found.bandwidth_hz:.0f} Hz"
         speakers = str(found.speakers or "-")
         table.append([found.split, str(found.files), hours, speakers, bandwidth])
+    _print_table(table)
+
+
+def _print_parts(rows: list[dict[str, str]]) -> None:
+    from fullband.corpora.overview import summarise
+
+    parts = sorted({row.get("corpus", "") for row in rows})
+    if len(parts) < 2:
+        return
+    splits = [found.split for found in summarise(rows)]
+    table = [["corpus", *splits]]
+    for part in parts:
+        own = {
+            one.split: one for one in summarise([r for r in rows if r.get("corpus", "") == part])
+        }
+        cells = {
+            split: f"{one.files} files" if one.hours is None else f"{60 * one.hours:.1f} min"
+            for split, one in own.items()
+        }
+        table.append([part, *(cells.get(split, "-") for split in splits)])
+    click.echo()
     _print_table(table)
 
 

@@ -10,7 +10,7 @@ from fullband.corpora.dataset import decode
 from fullband.corpora.manifest import read_corpus
 from fullband.corpora.overview import check_disjoint
 from fullband.corpora.table import read_rows, write_rows
-from fullband.errors import MissingFileError, OutputError, SettingsError
+from fullband.errors import AudioFileError, MissingFileError, OutputError, SettingsError
 from signals import noise
 
 
@@ -19,7 +19,8 @@ def made(folder, splits, speaker="", short=False):
     rows = []
     for number, split in enumerate(splits):
         name = f"{number}.wav"
-        fullband.write(folder / name, noise(0.05, 16_000, number), 16_000)
+        seed = 100 * ord(folder.name[0]) + number  # other corpora have other recordings
+        fullband.write(folder / name, noise(0.05, 16_000, seed), 16_000)
         rows.append({"file": name, "split": split, "speaker": speaker and f"{speaker}{split}"})
     if short:
         rows.append({**rows[-1], "split": "test-short"})
@@ -46,6 +47,112 @@ def test_rows_and_sound_come_from_all_parts(tmp_path):
     ]
     assert len(decode(corpus, "train", 16_000)) == 2
     check_disjoint(tmp_path / "both")
+
+
+def public(folder):
+    """A corpus of three, as `fetch public-speech` writes it; `solo` is a single voice."""
+    parts = {"games": "train valid test", "school": "train train test", "solo": "train valid test"}
+    rows = []
+    for seed, (part, splits) in enumerate(parts.items()):
+        (folder / part).mkdir(parents=True)
+        for number, split in enumerate(splits.split()):
+            name = f"{part}/{number}.wav"
+            fullband.write(folder / name, noise(0.05, 16_000, 10 * seed + number), 16_000)
+            speaker = f"{part}/voice" if part == "solo" else f"{part}/{split}"
+            measured = {"wall_hz": str(15_000 + number), "bandwidth_hz": str(14_000 + number)}
+            row = {"file": name, "split": split, "speaker": speaker, "corpus": part}
+            rows.append({**row, **measured})
+    write_rows(folder, rows)
+    return folder
+
+
+def splits_of(rows):
+    return {row["file"]: row["split"] for row in rows}
+
+
+def test_whole_corpora_are_held_out_for_selection_and_left_out(tmp_path):
+    parts = {
+        "public": public(tmp_path / "public"),
+        "old": made(tmp_path / "old", ["train", "valid", "test"], "voice-", short=True),
+    }
+    rows = combine(tmp_path / "all", parts, ["public/school"], ["public/games/1.wav", "old/2.wav"])
+    assert splits_of(rows[:9]) == {
+        "public/games/0.wav": "train",
+        "public/games/2.wav": "test",
+        "public/school/0.wav": "valid",
+        "public/school/1.wav": "valid",
+        "public/school/2.wav": "test",
+        "public/solo/0.wav": "train",
+        "public/solo/1.wav": "valid-same",
+        "public/solo/2.wav": "test",
+        "old/0.wav": "train",
+    }
+    assert splits_of(rows[9:]) == {
+        "old/1.wav": "valid-same",
+        "public/school/0.wav": "valid-short",  # of what was held out
+        "public/games/2.wav": "test-short",
+    }
+    check_disjoint(tmp_path / "all")
+
+
+def test_parts_of_parts_keep_their_names_and_what_was_measured(tmp_path):
+    combine(tmp_path / "all", {"public": public(tmp_path / "public")})
+    rows = {row["file"]: row for row in read_rows(tmp_path / "all")}
+    assert rows["public/solo/1.wav"] == {
+        "file": "public/solo/1.wav",
+        "split": "valid",
+        "speaker": "public/solo/voice",
+        "licence": "",
+        "corpus": "public/solo",
+        "wall_hz": "15001",
+        "bandwidth_hz": "14001",
+    }
+
+
+def test_without_holding_out_valid_is_valid(tmp_path):
+    rows = combine(tmp_path / "all", {"public": public(tmp_path / "public")})
+    assert {row["split"] for row in rows} == {"train", "valid", "test"}
+
+
+def test_half_a_speaker_cannot_be_held_out(tmp_path):
+    parts = {"public": public(tmp_path / "public")}
+    with pytest.raises(AudioFileError, match="speaker 'public/school/train' is in train, valid"):
+        combine(tmp_path / "all", parts, hold_out=["public/school/0.wav"])
+    assert not (tmp_path / "all" / "files.csv").exists()
+
+
+def test_one_recording_under_two_names_in_two_splits_is_refused(tmp_path):
+    parts = {"public": public(tmp_path / "public"), "old": made(tmp_path / "old", ["train"])}
+    copy = (tmp_path / "public" / "games" / "2.wav").read_bytes()
+    (tmp_path / "old" / "0.wav").write_bytes(copy)
+    with pytest.raises(AudioFileError) as caught:
+        combine(tmp_path / "all", parts)
+    assert str(caught.value) == (
+        f"{tmp_path / 'all'}: 'public/games/2.wav' (test) and 'old/0.wav' (train) are the same "
+        "recording; leave one out"
+    )
+    rows = combine(tmp_path / "all", parts, leave_out=["old/0.wav"])
+    assert "old/0.wav" not in splits_of(rows)
+
+
+def test_one_recording_under_two_names_in_one_split_may_be(tmp_path):
+    parts = {"public": public(tmp_path / "public"), "old": made(tmp_path / "old", ["train"])}
+    copy = (tmp_path / "public" / "games" / "0.wav").read_bytes()
+    (tmp_path / "old" / "0.wav").write_bytes(copy)
+    assert len(combine(tmp_path / "all", parts)) == 10
+
+
+@pytest.mark.parametrize("option", ["hold_out", "leave_out"])
+def test_what_is_not_there_cannot_be_held_or_left_out(tmp_path, option):
+    parts = {"public": public(tmp_path / "public")}
+    with pytest.raises(SettingsError) as caught:
+        combine(tmp_path / "all", parts, **{option: ["public/schol"]})
+    assert str(caught.value) == (
+        f"--{option.replace('_', '-')} public/schol: nothing of that name is in the parts; "
+        "did you mean 'public/school'?"
+    )
+    with pytest.raises(SettingsError, match="public/sch: nothing"):  # not by half a name
+        combine(tmp_path / "all", parts, **{option: ["public/sch"]})
 
 
 def test_short_splits_are_made_over_the_whole(tmp_path):

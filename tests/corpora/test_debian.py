@@ -12,9 +12,10 @@ import zipfile
 
 import pytest
 
-from fullband.corpora import debian
-from fullband.corpora.debian import fetch_packages, listed_rows, read_list
+from fullband.corpora import listing
+from fullband.corpora.debian import fetch_packages
 from fullband.corpora.fetch import fetch
+from fullband.corpora.listing import listed_rows, read_list
 from fullband.corpora.overview import check_disjoint
 from fullband.corpora.public import Packages
 from fullband.corpora.registry import CORPORA
@@ -63,7 +64,7 @@ def pretended(tmp_path, monkeypatch):
     lists.mkdir()
     with gzip.open(lists / "tiny.csv.gz", "wt", newline="") as out:
         csv.writer(out).writerows([["file", "split"], *([name, "train"] for name in NAMES)])
-    monkeypatch.setattr(debian, "LISTS", lists)
+    monkeypatch.setattr(listing, "LISTS", lists)
 
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -159,8 +160,8 @@ def test_the_lists_are_whole(name):
     assert {row["split"] for row in rows} == {"train", "valid", "test"}
     assert all(row["licence"] and float(row["bandwidth_hz"]) > 7000 for row in rows)
     assert not any(row["file"].startswith("/") or ".." in row["file"] for row in rows)
-    assert (debian.LISTS / source.listing).stat().st_size < 250_000
-    check_disjoint(debian.LISTS, rows)
+    assert (listing.LISTS / source.listing).stat().st_size < 250_000
+    check_disjoint(listing.LISTS, rows)
 
 
 def test_the_speech_list_is_the_one_that_scores_were_measured_on(tmp_path, monkeypatch):
@@ -194,7 +195,7 @@ def test_a_real_package_makes_the_round_trip(tmp_path, monkeypatch):
         writer = csv.DictWriter(out, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    monkeypatch.setattr(debian, "LISTS", lists)
+    monkeypatch.setattr(listing, "LISTS", lists)
     only = Packages(("singularity-music",), source.listing, 1, 1)
     monkeypatch.setitem(
         CORPORA,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fullband.corpora.overview import check_disjoint, summarise
-from fullband.errors import AudioFileError
+from fullband.corpora.overview import check_content, check_disjoint, summarise
+from fullband.errors import AudioFileError, MissingFileError
 
 
 def row(file, split, speaker="", **more):
@@ -61,3 +61,19 @@ def test_a_part_with_a_single_speaker_may_be_in_all(tmp_path):
 
 def test_other_splits_may_repeat(tmp_path):
     check_disjoint(tmp_path, [row("a", "test", "x"), row("a", "test-short", "x"), row("b", "odd")])
+
+
+def test_content_is_compared_where_splits_differ(tmp_path):
+    contents = {"a": b"one", "b": b"two", "c": b"one", "d": b"three", "e": b"one"}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    rows = [row("a", "train"), row("b", "valid"), row("d", "test")]
+    check_content(tmp_path, [*rows, row("c", "train"), row("e", "odd")])
+    with pytest.raises(AudioFileError) as caught:
+        check_content(tmp_path, [*rows, row("c", "test"), row("e", "valid")])
+    assert str(caught.value) == (
+        f"{tmp_path}: 'a' (train) and 'c' (test) are the same recording (1 more like that); "
+        "leave one out"
+    )
+    with pytest.raises(MissingFileError, match="f: named by the corpus, not there"):
+        check_content(tmp_path, [row("f", "test")])

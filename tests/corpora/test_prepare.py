@@ -106,20 +106,44 @@ def test_measuring_that_was_killed_goes_on(voices, monkeypatch):
     split_folder(voices, shares=HALF)
     real, done = module._measured, []
 
-    def killed(path):
+    def killed(path, bandwidth_hz):
         if len(done) == 5:
             raise KeyboardInterrupt
         done.append(path)
-        return real(path)
+        return real(path, bandwidth_hz)
 
     monkeypatch.setattr(module, "_measured", killed)
     with pytest.raises(KeyboardInterrupt):
         measure(voices, read_rows(voices))
     assert sum(bool(row["seconds"]) for row in read_rows(voices)) == 5
-    monkeypatch.setattr(module, "_measured", lambda path: done.append(path) or real(path))
+    monkeypatch.setattr(
+        module, "_measured", lambda path, known: done.append(path) or real(path, known)
+    )
     measure(voices, read_rows(voices))
     assert len(done) == len(set(done)) == 16
     assert all(row["seconds"] for row in read_rows(voices))
+
+
+def test_a_listed_bandwidth_stays_as_long_as_the_file_does(voices):
+    names = ["s0/a.wav", "s0/b.flac"]
+    write_rows(
+        voices,
+        [
+            {"file": name, "split": "train", "wall_hz": "16000", "bandwidth_hz": bandwidth}
+            for name, bandwidth in zip(names, ["15000", ""], strict=True)
+        ],
+    )
+    listed, unlisted = measure(voices, read_rows(voices))
+    assert (listed["wall_hz"], listed["bandwidth_hz"], listed["seconds"]) == (
+        "16000",
+        "15000",
+        "0.500",
+    )
+    assert float(unlisted["bandwidth_hz"]) == pytest.approx(6000, abs=300)
+    assert measure(voices, read_rows(voices)) == [listed, unlisted]
+    (voices / names[0]).unlink()
+    fullband.write(voices / names[0], noise(0.75, 48_000), 48_000, "FLOAT")  # another recording
+    assert measure(voices, read_rows(voices))[0]["bandwidth_hz"] == "24000"
 
 
 def test_what_is_measured_is_kept_every_now_and_then(voices, monkeypatch):

@@ -1,51 +1,24 @@
 """Recordings out of Debian packages: downloaded and unpacked, not installed; no root needed.
 
-Which recordings are taken, and their splits, is in lists that ship with fullband
-(`lists/*.csv.gz`). A name in a list is the package and the path in it; where recordings lie in an
-archive inside the package, that archive counts as a folder of its name.
+Which recordings are taken, and their splits, is in lists (`fullband.corpora.listing`). A name in a
+list is the package and the path in it; where recordings lie in an archive inside the package, that
+archive counts as a folder of its name.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import os
 import shutil
 import subprocess
 from pathlib import Path, PurePosixPath
 
 from fullband.corpora.download import Report, check_room
+from fullband.corpora.listing import read_list
 from fullband.corpora.public import Packages
-from fullband.corpora.splits import with_short_splits
-from fullband.corpora.table import Row
 from fullband.corpora.unpack import unpack
 from fullband.errors import DownloadError, MissingFileError, OutputError
 
-__all__ = ["LISTS", "fetch_packages", "listed_rows", "read_list"]
-
-LISTS = Path(__file__).parent / "lists"
-
-
-def read_list(listing: str) -> list[Row]:
-    """The rows of a list, in its order."""
-    text = gzip.decompress((LISTS / listing).read_bytes()).decode("utf-8")
-    return list(csv.DictReader(io.StringIO(text)))
-
-
-def listed_rows(listing: str, folder: Path, short: bool = False) -> list[Row]:
-    """The rows of a list whose recordings are in the folder.
-
-    Args:
-        short: add the splits `valid-short` and `test-short`.
-
-    Raises:
-        MissingFileError: there is none of them.
-    """
-    rows = [row for row in read_list(listing) if (folder / row["file"]).is_file()]
-    if not rows:
-        raise MissingFileError(f"{folder}: holds none of the recordings in {listing}")
-    return with_short_splits(rows) if short else rows
+__all__ = ["fetch_packages"]
 
 
 def fetch_packages(packages: Packages, folder: Path, report: Report | None = None) -> list[str]:

@@ -1,14 +1,14 @@
 """Music that Debian packages carry: 165 pieces from games, 9 hours, orchestral to electronic.
 
 Split by piece. Vorbis of 80 to 360 kb/s, so content ends where the encoder ended it, at 16 to
-21 kHz: `bandwidth_hz`, which `prepare` replaces by what fullband measures.
+21 kHz: `bandwidth_hz`.
 """
 
 from __future__ import annotations
 
 from functools import partial
 
-from fullband.corpora.debian import listed_rows
+from fullband.corpora.listing import listed_rows
 from fullband.corpora.public import Packages, PublicCorpus
 
 __all__ = ["DEBIAN_MUSIC"]

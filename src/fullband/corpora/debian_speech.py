@@ -2,16 +2,15 @@
 
 11,070 recordings with content up to 8 kHz and beyond, all free. Splits are disjoint by speaker, as
 far as folders and credits tell speakers apart. The list (`lists/debian-speech.csv.gz`) names them
-with language, where a codec's own low-pass ends the content (`wall_hz`, 0 for none) and where the
-spectrum has fallen by 60 dB (`bandwidth_hz`, which counts noise as content; `prepare` replaces it
-by what fullband measures). Headerless G.722 prompts are left out.
+with language, `wall_hz` and `bandwidth_hz`. Headerless G.722 prompts are left out. The packages
+klettres-data and ktuberling-data are older than the same projects in `public-speech`.
 """
 
 from __future__ import annotations
 
 from functools import partial
 
-from fullband.corpora.debian import listed_rows
+from fullband.corpora.listing import listed_rows
 from fullband.corpora.public import Packages, PublicCorpus
 
 __all__ = ["DEBIAN_SPEECH"]

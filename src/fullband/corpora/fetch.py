@@ -14,8 +14,9 @@ from pathlib import Path
 
 from fullband.corpora.debian import fetch_packages
 from fullband.corpora.download import Report, check_room, download
-from fullband.corpora.public import Archive
+from fullband.corpora.public import Archive, Packages
 from fullband.corpora.registry import find_corpus
+from fullband.corpora.repositories import fetch_repositories
 from fullband.corpora.splits import carve_valid
 from fullband.corpora.table import TABLE, read_rows, write_rows
 from fullband.corpora.unpack import unpack
@@ -32,7 +33,7 @@ class Fetched:
         files: recordings in the corpus.
         was_there: nothing had to be done.
         archive: the download that was kept, if any.
-        missing: listed recordings that the packages at hand do not have.
+        missing: listed recordings that the packages at hand, or the newest commits, do not have.
     """
 
     folder: Path
@@ -60,7 +61,10 @@ def fetch(
     if (folder / TABLE).is_file():
         return Fetched(folder, len({row["file"] for row in read_rows(folder)}), was_there=True)
     if not isinstance(source, Archive):
-        missing = fetch_packages(source, folder, report)
+        if isinstance(source, Packages):
+            missing = fetch_packages(source, folder, report)
+        else:
+            missing = fetch_repositories(source, folder, report)
         rows = corpus.rows(folder)
         write_rows(folder, rows if valid is None else carve_valid(rows, valid))
         return Fetched(folder, len({row["file"] for row in rows}), missing=tuple(missing))

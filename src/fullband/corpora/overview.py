@@ -6,11 +6,12 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
+from fullband.corpora.download import file_digest
 from fullband.corpora.splits import JUDGED
 from fullband.corpora.table import Row, read_rows
-from fullband.errors import AudioFileError
+from fullband.errors import AudioFileError, MissingFileError
 
-__all__ = ["SplitSummary", "check_disjoint", "summarise"]
+__all__ = ["SplitSummary", "check_content", "check_disjoint", "summarise"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,37 @@ def check_disjoint(folder: Path, rows: list[Row] | None = None) -> None:
                 found = ", ".join(split for split in JUDGED if split in splits[shared[0]])
                 more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
                 raise AudioFileError(f"{folder}: {column} '{shared[0]}'{more} is in {found}")
+
+
+def check_content(folder: Path, rows: list[Row]) -> None:
+    """Refuse a corpus in which one recording lies under two names in two of train, valid and test.
+
+    That is: files of the same content. Only files of the same length are read.
+
+    Raises:
+        AudioFileError: there is one, with both names.
+        MissingFileError: a file is not there.
+    """
+    by_size: dict[int, dict[str, str]] = {}
+    for row in rows:
+        if row["split"] in JUDGED:
+            path = folder / row["file"]
+            if not path.is_file():
+                raise MissingFileError(f"{path}: named by the corpus, not there")
+            by_size.setdefault(path.stat().st_size, {})[row["file"]] = row["split"]
+    first: dict[str, str] = {}
+    shared: list[tuple[str, str]] = []
+    splits = {file: split for files in by_size.values() for file, split in files.items()}
+    for files in by_size.values():
+        if len(set(files.values())) > 1:
+            for file, split in files.items():
+                other = first.setdefault(file_digest(folder / file, "sha256"), file)
+                if splits[other] != split:
+                    shared.append((other, file))
+    if shared:
+        found = " and ".join(f"'{file}' ({splits[file]})" for file in shared[0])
+        more = f" ({len(shared) - 1} more like that)" if len(shared) > 1 else ""
+        raise AudioFileError(f"{folder}: {found} are the same recording{more}; leave one out")
 
 
 def _summary(split: str, rows: list[Row]) -> SplitSummary:

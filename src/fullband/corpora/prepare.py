@@ -114,13 +114,16 @@ def split_folder(
 def measure(folder: Path, rows: list[Row], report: Report | None = None) -> list[Row]:
     """Add length, rate, channels and bandwidth to the rows, and write them to `files.csv`.
 
-    What is measured already is not measured again unless the file's size has changed.
+    What is measured already is not measured again unless the file's size has changed. A bandwidth
+    that a list brought with it stays: it goes with the list's `wall_hz`, and the loss of a training
+    is masked by both.
 
     Raises:
         MissingFileError, AudioFileError: a file is missing or is not audio.
     """
     tell = report or (lambda *_: None)
     known = {row["file"]: row for row in rows if row.get("seconds") and row.get("bytes")}
+    listed = {row["file"]: row.get("bandwidth_hz", "") for row in rows if not row.get("bytes")}
     files = list(dict.fromkeys(row["file"] for row in rows))
     measured: dict[str, Row] = {}
     saved = time.monotonic()
@@ -131,7 +134,7 @@ def measure(folder: Path, rows: list[Row], report: Report | None = None) -> list
                 raise MissingFileError(f"{path}: named by the corpus, not there")
             size = str(path.stat().st_size)
             if file not in known or known[file]["bytes"] != size:
-                measured[file] = {**_measured(path), "bytes": size}
+                measured[file] = {**_measured(path, listed.get(file, "")), "bytes": size}
             tell("measuring", number, len(files))
             if time.monotonic() - saved > _SAVE_EVERY_S:
                 rows = _with(folder, rows, measured)
@@ -149,18 +152,20 @@ def _with(folder: Path, rows: list[Row], measured: dict[str, Row]) -> list[Row]:
     return rows
 
 
-def _measured(path: Path) -> Row:
+def _measured(path: Path, bandwidth_hz: str = "") -> Row:
+    """What is in a file; its bandwidth only where that is not known."""
     with AudioReader(path) as reader:
         info = reader.info
         meter, frames = BandwidthMeter(info.sample_rate), 0
         for block in reader.blocks():
-            meter.push(block)
+            if not bandwidth_hz:
+                meter.push(block)
             frames += block.shape[-1]
     return {
         "seconds": f"{frames / info.sample_rate:.3f}",
         "sample_rate": str(info.sample_rate),
         "channels": str(info.channels),
-        "bandwidth_hz": f"{meter.bandwidth_hz():.0f}",
+        "bandwidth_hz": bandwidth_hz or f"{meter.bandwidth_hz():.0f}",
     }
 
 

@@ -5,13 +5,13 @@ Each corpus has a file of its own beside this one; `fullband.corpora.registry` l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fullband.corpora.table import Row
 
-__all__ = ["Archive", "Packages", "PublicCorpus", "folder_with"]
+__all__ = ["Archive", "Packages", "PublicCorpus", "Repositories", "folder_with"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,23 @@ class Packages:
 
 
 @dataclass(frozen=True)
+class Repositories:
+    """Public git repositories that carry the recordings.
+
+    Attributes:
+        addresses: of each repository, by the name of its folder in the corpus.
+        listing: the list of recordings in `fullband/corpora/lists`.
+        size_bytes: of all downloads, without history.
+        room_bytes: needed on the disk, the largest download included.
+    """
+
+    addresses: Mapping[str, str]
+    listing: str
+    size_bytes: int
+    room_bytes: int
+
+
+@dataclass(frozen=True)
 class PublicCorpus:
     """A public corpus.
 
@@ -63,7 +80,7 @@ class PublicCorpus:
     summary: str
     kind: str
     licence: str
-    source: Archive | Packages
+    source: Archive | Packages | Repositories
     splits: str
     rows: Callable[[Path], list[Row]]
     wanted: Callable[[str], bool]

@@ -9,6 +9,7 @@ from fullband.corpora.debian_speech import DEBIAN_SPEECH
 from fullband.corpora.ljspeech import LJSPEECH
 from fullband.corpora.maestro import MAESTRO
 from fullband.corpora.public import PublicCorpus
+from fullband.corpora.public_speech import PUBLIC_SPEECH
 from fullband.corpora.vctk import VCTK_MULTI, VCTK_SINGLE
 from fullband.errors import SettingsError
 
@@ -16,7 +17,15 @@ __all__ = ["CORPORA", "find_corpus"]
 
 CORPORA: dict[str, PublicCorpus] = {
     corpus.name: corpus
-    for corpus in (VCTK_SINGLE, VCTK_MULTI, LJSPEECH, MAESTRO, DEBIAN_SPEECH, DEBIAN_MUSIC)
+    for corpus in (
+        VCTK_SINGLE,
+        VCTK_MULTI,
+        LJSPEECH,
+        MAESTRO,
+        PUBLIC_SPEECH,
+        DEBIAN_SPEECH,
+        DEBIAN_MUSIC,
+    )
 }
 
 

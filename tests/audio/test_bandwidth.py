@@ -110,6 +110,11 @@ def test_a_filter_without_a_brick_wall_ends_where_it_has_fallen_by_6_db(
     assert detect_bandwidth(inside, RATE) == pytest.approx(expected_hz, rel=0.05)
 
 
+@pytest.fixture(scope="module")
+def long_sounds():
+    return {name: make(34, RATE) for name, make in SOUNDS.items()}
+
+
 def segments_of(audio: np.ndarray, sample_rate: int = RATE) -> list[Segment]:
     meter = BandwidthMeter(sample_rate)
     meter.push(np.atleast_2d(audio))
@@ -118,8 +123,8 @@ def segments_of(audio: np.ndarray, sample_rate: int = RATE) -> list[Segment]:
 
 @pytest.mark.parametrize("sound", SOUNDS)
 @pytest.mark.parametrize("cut_hz", [3400, 8000, None])
-def test_a_recording_that_does_not_change_is_one_segment(sound, cut_hz):
-    audio = SOUNDS[sound](20, RATE)
+def test_a_recording_that_does_not_change_is_one_segment(long_sounds, sound, cut_hz):
+    audio = long_sounds[sound][: 20 * RATE]
     audio = audio if cut_hz is None else low_passed(audio, RATE, cut_hz)
     assert segments_of(rounded(audio, 16)) == [
         Segment(0, detect_bandwidth(rounded(audio, 16), RATE))
@@ -136,8 +141,8 @@ def put_in(audio: np.ndarray, start_s: int, end_s: int, cut_hz: float) -> np.nda
 
 @pytest.mark.parametrize("sound", SOUNDS)
 @pytest.mark.parametrize("cut_hz", [3400, 8000])
-def test_a_stretch_that_ends_lower_is_found_where_it_is(sound, cut_hz):
-    found = segments_of(put_in(SOUNDS[sound](35, RATE), 12, 24, cut_hz))
+def test_a_stretch_that_ends_lower_is_found_where_it_is(long_sounds, sound, cut_hz):
+    found = segments_of(put_in(long_sounds[sound], 12, 24, cut_hz))
     assert [part.bandwidth_hz for part in found] == [
         RATE / 2,
         pytest.approx(cut_hz, rel=0.05),
@@ -148,20 +153,20 @@ def test_a_stretch_that_ends_lower_is_found_where_it_is(sound, cut_hz):
     assert found[1].start > 11.9 * RATE  # a window that has both sides counts as wide
 
 
-def test_what_does_not_last_is_no_segment():
-    audio = put_in(pink_noise(40, RATE), 10, 13, 3400)
+def test_what_does_not_last_is_no_segment(long_sounds):
+    audio = put_in(long_sounds["pink"], 10, 13, 3400)
     assert segments_of(audio) == [Segment(0, RATE / 2)]
 
 
-def test_a_few_clicks_do_not_make_a_narrow_recording_wide():
-    audio = low_passed(voice(30, RATE), RATE, 3400)
+def test_a_few_clicks_do_not_make_a_narrow_recording_wide(long_sounds):
+    audio = low_passed(long_sounds["voice"], RATE, 3400)
     audio[[5 * RATE, 11 * RATE, 19 * RATE]] += 0.5
     found = segments_of(audio)
     assert len(found) == 1 or all(part.bandwidth_hz < 4000 for part in found)
 
 
-def test_segments_do_not_depend_on_blocks():
-    audio = put_in(pink_noise(30, RATE), 0, 15, 3400)[None]
+def test_segments_do_not_depend_on_blocks(long_sounds):
+    audio = put_in(long_sounds["pink"], 0, 15, 3400)[None]
     meter = BandwidthMeter(RATE)
     for block in split(audio, np.random.default_rng(1), longest=70_000):
         meter.push(block)

@@ -156,3 +156,36 @@ def test_what_is_not_a_card_is_refused(tmp_path, content, message):
 def test_a_card_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ModelError, match=r"none\.json: not a model card"):
         read_card(tmp_path / "none.json")
+
+
+ANY_RATE = dataclasses.replace(CARD, entry_rate=None, bandwidth_range_hz=(2000.0, 20_000.0))
+
+
+def test_a_card_says_what_its_graph_takes():
+    assert CARD.inputs == ("audio",)
+    assert ANY_RATE.inputs == ("audio", "bandwidth_hz")
+
+
+def test_a_card_of_any_rate_is_kept(tmp_path):
+    write_card(ANY_RATE, tmp_path / "card.json")
+    assert json.loads((tmp_path / "card.json").read_text())["entry_rate"] is None
+    assert read_card(tmp_path / "card.json") == ANY_RATE
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"entry_rate": None}, "either an entry_rate or a bandwidth_range_hz"),
+        (
+            {"bandwidth_range_hz": (2000.0, 20_000.0)},
+            "either an entry_rate or a bandwidth_range_hz",
+        ),
+        ({"entry_rate": None, "bandwidth_range_hz": (9000.0, 2000.0)}, "must rise"),
+        ({"entry_rate": None, "bandwidth_range_hz": (0.0, 2000.0)}, "must rise, from above 0"),
+    ],
+)
+def test_a_card_that_contradicts_itself_is_refused(tmp_path, changes, message):
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps({**dataclasses.asdict(CARD), **changes}))
+    with pytest.raises(ModelError, match=message):
+        read_card(path)

@@ -16,6 +16,7 @@ import soundfile
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from any_rate import write_any_rate_model
 from fullband import __version__
 from fullband.audio.file import AudioWriter, read, write
 from fullband.cli import main
@@ -233,3 +234,38 @@ def test_a_process_that_is_stopped_leaves_nothing_half_written(tmp_path, sent):
     process.send_signal(sent)
     assert process.wait(timeout=30) != 0
     assert list(folder.iterdir()) == []
+
+
+def test_bandwidth(any_rate):
+    write("full.wav", noise(1, 48_000), 48_000)
+    result = run("enhance", "full.wav", "--model", str(any_rate), "--bandwidth", "3500")
+    assert "content to 3500 Hz" in result.stderr
+    expected = enhance(read("full.wav")[0], 48_000, model=str(any_rate), bandwidth_hz=3500)[0]
+    np.testing.assert_allclose(read("full-wide.wav")[0], expected, atol=1 / 2**15)
+
+
+@pytest.mark.parametrize("value", ["4001", "-1", "nan", "0"])
+def test_a_bandwidth_that_cannot_be_is_one_line(value):
+    result = spline("a.wav", "--bandwidth", value, code=1)
+    assert len(result.stderr.splitlines()) == 1
+    assert "bandwidth" in result.stderr
+    assert not Path("a-wide.wav").exists()
+
+
+def test_a_recording_whose_bandwidth_changes_is_told(any_rate):
+    audio = noise(24, 48_000)
+    audio[: 48_000 * 12] = low_passed(audio, 48_000, 3400)[: 48_000 * 12]
+    write("mixed.wav", audio, 48_000)
+    result = run("enhance", "mixed.wav", "--model", str(any_rate))
+    assert " to 24000 Hz in 2 parts" in result.stderr
+    shown = run("inspect", "mixed.wav", "--no-picture").stdout
+    assert " Hz from 0.00 s, 24000 Hz from 1" in shown
+    assert "in parts" not in run("inspect", "a.wav", "--no-picture").stdout
+
+
+def test_models_of_any_rate_are_listed_as_such(tmp_path, monkeypatch):
+    write_any_rate_model(tmp_path, "speech")
+    monkeypatch.setattr("fullband.card.RELEASED", tmp_path)
+    listed = run("models").stdout
+    assert "any rate to 48 kHz" in listed
+    assert "auto" in listed

@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 
+from fullband.audio.bandwidth import Segment
 from fullband.card import Card, read_card, write_card
 from fullband.engine import BlockRunner, OnnxModel, choose_model, open_model
 from fullband.errors import ModelError
@@ -84,6 +85,81 @@ def test_an_exported_network_in_blocks_equals_the_whole(monkeypatch, exported, r
     np.testing.assert_allclose(streamed, whole, atol=1e-5)
 
 
+def test_a_function_is_told_where_its_window_begins(monkeypatch):
+    monkeypatch.setattr("fullband.engine._BLOCK_SAMPLES", 512)
+    audio = noise(1, 8000)[None]
+
+    def run(window, start):
+        assert start % 32 == 0
+        np.testing.assert_array_equal(window, audio[:, start : start + window.shape[-1]])
+        return window
+
+    runner = BlockRunner(run, 32, 100, 1)
+    blocks = split(audio, np.random.default_rng(3), longest=700)
+    streamed = np.concatenate([*map(runner.push, blocks), runner.flush()], axis=-1)
+    np.testing.assert_array_equal(streamed, audio)
+
+
+def test_a_block_is_long_where_the_context_is():
+    lengths = []
+
+    def run(window, start):
+        lengths.append(window.shape[-1])
+        return window
+
+    runner = BlockRunner(run, 480, 96_000, 1)
+    runner.push(np.zeros((1, 2_000_000), np.float32))
+    assert max(lengths) == 6 * 96_000  # of which two are context
+
+
+@pytest.mark.parametrize("longest", [2000, 70_000])
+def test_a_graph_that_is_told_the_bandwidth_in_blocks_equals_the_whole(
+    monkeypatch, any_rate, longest
+):
+    monkeypatch.setattr("fullband.engine._BLOCK_SAMPLES", 4800)
+    model = open_model(str(any_rate))
+    audio = np.stack([noise(2, 48_000, seed=1), noise(2, 48_000, seed=2)])[:, :95_003]
+    segments = [Segment(0, 4000.0), Segment(30_000, 20_000.0), Segment(60_001, 8000.0)]
+    stage = model.stage(2, segments)
+    blocks = split(audio, np.random.default_rng(0), longest)
+    streamed = np.concatenate([*map(stage.push, blocks), stage.flush()], axis=-1)
+    frames = 480 * np.arange(1 + audio.shape[-1] // 480)
+    bandwidth_hz = np.where(frames < 30_000, 4000, np.where(frames < 60_001, 20_000, 8000))
+    whole = model.run(audio, bandwidth_hz)
+    # Far from where something is missing nothing is computed, and nothing is used.
+    for used in (slice(0, 28_000), slice(62_000, None)):
+        np.testing.assert_allclose(streamed[:, used], whole[:, used], atol=1e-5)
+    assert np.max(np.abs(whole - audio)) > 0.01
+
+
+def test_one_bandwidth_is_the_same_as_one_for_every_frame(any_rate):
+    model = open_model(str(any_rate))
+    audio = noise(1, 48_000)[None]
+    by_frame = model.run(audio, np.full(101, 5000))
+    np.testing.assert_allclose(model.run(audio, 5000), by_frame, atol=1e-6)
+    stage = model.stage(1, [Segment(0, 5000.0)])
+    streamed = np.concatenate([stage.push(audio), stage.flush()], axis=-1)
+    np.testing.assert_allclose(streamed, by_frame, atol=1e-5)
+
+
+def test_a_model_that_has_to_be_told_the_bandwidth_says_so(any_rate):
+    with pytest.raises(ModelError, match="any: has to be told bandwidth_hz"):
+        open_model(str(any_rate)).run(noise(0.1, 48_000)[None])
+
+
+def test_a_graph_that_does_not_take_what_its_card_says_is_refused(any_rate, copied):
+    wrong = dataclasses.replace(
+        read_card(copied.with_suffix(".json")), entry_rate=None, bandwidth_range_hz=(2000.0, 8000.0)
+    )
+    with pytest.raises(ModelError, match="is not a graph from audio and bandwidth_hz to wide"):
+        OnnxModel(wrong, copied)
+    wrong = dataclasses.replace(
+        read_card(any_rate.with_suffix(".json")), entry_rate=8000, bandwidth_range_hz=None
+    )
+    with pytest.raises(ModelError, match="is not a graph from audio to wide"):
+        OnnxModel(wrong, any_rate)
+
+
 def test_a_model_is_opened_by_either_of_its_files(exported):
     by_graph = open_model(str(exported[4]))
     by_card = open_model(str(exported[4].with_suffix(".json")))
@@ -149,8 +225,23 @@ def test_what_is_not_a_graph_is_refused(copied):
         OnnxModel(read_card(copied.with_suffix(".json")), copied)
 
 
-def card_for(name: str, entry_rate: int) -> Card:
-    return Card(name, "", {}, 48_000, entry_rate, "sinc", 1, 0, 0, (), "", "")
+def card_for(name: str, entry_rate: int | None) -> Card:
+    limits_hz = None if entry_rate else (2000.0, 20_000.0)
+    return Card(
+        name,
+        "",
+        {},
+        48_000,
+        entry_rate,
+        "sinc",
+        1,
+        0,
+        0,
+        (),
+        "",
+        "",
+        bandwidth_range_hz=limits_hz,
+    )
 
 
 def test_auto_takes_the_model_with_the_nearest_bandwidth_by_ratio(tmp_path, monkeypatch):
@@ -161,6 +252,22 @@ def test_auto_takes_the_model_with_the_nearest_bandwidth_by_ratio(tmp_path, monk
     assert choose_model(3900) == "a"  # the middle of 2 and 8 kHz by ratio is 4 kHz
     assert choose_model(4100) == "b"
     assert choose_model(20_000) == "b"
+
+
+def test_auto_takes_speech_for_whatever_bandwidth(tmp_path, monkeypatch):
+    for card in (card_for("a", 4000), card_for("b", None), card_for("speech", None)):
+        write_card(card, tmp_path / f"{card.name}.json")
+    monkeypatch.setattr("fullband.card.RELEASED", tmp_path)
+    assert {choose_model(hz) for hz in (2000, 4000, 24_000)} == {"speech"}
+
+
+def test_auto_takes_no_other_model_of_any_rate(tmp_path, monkeypatch):
+    write_card(card_for("b", None), tmp_path / "b.json")
+    monkeypatch.setattr("fullband.card.RELEASED", tmp_path)
+    with pytest.raises(ModelError, match="--model sinc or spline"):
+        choose_model(4000)
+    write_card(card_for("a", 4000), tmp_path / "a.json")
+    assert choose_model(20_000) == "a"
 
 
 def test_a_tie_is_decided_by_name(tmp_path, monkeypatch):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from fullband.audio.filters import Fir, crossover_width_hz, highpass_kernel
-from signals import noise, split
+from fullband.audio.filters import Fir, SwitchedFir, crossover_width_hz, highpass_kernel
+from signals import band, noise, rms_db, split
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,54 @@ def test_a_stream_equals_convolution(taps, length):
 
 def test_an_empty_stream_gives_nothing():
     assert Fir(highpass_kernel(16_000, 2000, 160), 3).flush().shape == (3, 0)
+
+
+def rise(length: int, at: int, fade: int) -> np.ndarray:
+    t = np.clip((np.arange(length) - at) / fade + 0.5, 0, 1)
+    return 0.5 - 0.5 * np.cos(np.pi * t)
+
+
+@pytest.mark.parametrize("longest", [700, 40_000])
+def test_filters_that_follow_one_another_equal_the_sum_of_faded_convolutions(longest):
+    kernels = [highpass_kernel(48_000, hz, 300) for hz in (2000, 5000)]
+    kernels.insert(1, None)
+    starts, fade, length = [0, 20_011, 41_003], 2400, 90_000
+    audio = np.stack([noise(2, 48_000, seed=seed)[:length] for seed in (1, 2)])
+    fir = SwitchedFir(kernels, starts, fade, 2)
+    blocks = split(audio, np.random.default_rng(longest), longest)
+    streamed = np.concatenate([*map(fir.push, blocks), fir.flush()], axis=-1)
+    first = audio * (1 - rise(length, starts[1], fade))
+    last = audio * rise(length, starts[2], fade)
+    expected = sum(
+        scipy.signal.fftconvolve(part.astype(np.float64), kernel[None], "same", axes=-1)
+        for part, kernel in ((first, kernels[0]), (last, kernels[2]))
+    )
+    np.testing.assert_allclose(streamed, expected, atol=1e-6)
+    assert np.max(np.abs(streamed[:, starts[1] + 3000 : starts[2] - 3000])) < 1e-7
+
+
+def test_one_that_never_switches_is_a_plain_filter():
+    kernel = highpass_kernel(16_000, 2000, 160)
+    audio = noise(5, 16_000)[None]
+    plain, switched = Fir(kernel, 1), SwitchedFir([kernel], [0], 800, 1)
+    expected = np.concatenate([plain.push(audio), plain.flush()], axis=-1)
+    actual = np.concatenate([switched.push(audio), switched.flush()], axis=-1)
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_nothing_but_silence_between_silent_filters():
+    fir = SwitchedFir([None, None], [0, 500], 100, 2)
+    audio = np.stack([noise(1, 16_000), noise(1, 16_000, seed=1)])
+    result = np.concatenate([fir.push(audio), fir.flush()], axis=-1)
+    assert result.shape == audio.shape
+    assert not result.any()
+
+
+def test_a_switch_does_not_reach_into_the_stopped_band():
+    # Both stop below 3 kHz; so does whatever the fade from one to the other makes of the sound.
+    kernels = [highpass_kernel(48_000, hz, 300) for hz in (3000, 6000)]
+    audio = noise(2, 48_000)[None]
+    fir = SwitchedFir(kernels, [0, 48_000], 2400, 1)
+    result = np.concatenate([fir.push(audio), fir.flush()], axis=-1)[0]
+    around = result[40_000:56_000] * np.blackman(16_000)
+    assert rms_db(band(around, 48_000, 0, 2950)) < rms_db(audio) - 85

@@ -11,8 +11,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from fullband.audio.bandwidth import BandwidthMeter
 from fullband.audio.file import AudioReader
+from fullband.audio.holes import hole_share
+from fullband.audio.samples import Audio
 from fullband.corpora.dataset import decode
 from fullband.corpora.download import Report
 from fullband.corpora.manifest import read_corpus
@@ -23,6 +27,7 @@ from fullband.errors import AudioFileError, MissingFileError, SettingsError
 
 __all__ = ["Shares", "measure", "prepare", "split_folder"]
 
+_HOLES_S = 2.0  # holes are looked for in the middle of a recording
 _SAVE_EVERY_S = 20.0  # of measuring, which takes minutes to hours
 
 
@@ -112,7 +117,7 @@ def split_folder(
 
 
 def measure(folder: Path, rows: list[Row], report: Report | None = None) -> list[Row]:
-    """Add length, rate, channels and bandwidth to the rows, and write them to `files.csv`.
+    """Add length, rate, channels, bandwidth and holes to the rows, and write them to `files.csv`.
 
     What is measured already is not measured again unless the file's size has changed. A bandwidth
     that a list brought with it stays: it goes with the list's `wall_hz`, and the loss of a training
@@ -157,11 +162,17 @@ def _measured(path: Path, bandwidth_hz: str = "") -> Row:
     with AudioReader(path) as reader:
         info = reader.info
         meter, frames = BandwidthMeter(info.sample_rate), 0
+        looked_at = round(_HOLES_S * info.sample_rate)
+        first = max(0, (info.frames - looked_at) // 2)
+        middle: list[Audio] = []
         for block in reader.blocks():
             if not bandwidth_hz:
                 meter.push(block)
+            inside = slice(max(0, first - frames), max(0, first + looked_at - frames))
+            middle.append(block[:, inside].mean(axis=0))
             frames += block.shape[-1]
     return {
+        "holes": f"{hole_share(np.concatenate(middle), info.sample_rate):.4f}" if middle else "0",
         "seconds": f"{frames / info.sample_rate:.3f}",
         "sample_rate": str(info.sample_rate),
         "channels": str(info.channels),

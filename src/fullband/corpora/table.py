@@ -21,7 +21,7 @@ Row = dict[str, str]
 
 TABLE = "files.csv"
 _FIRST = ("file", "split", "speaker", "licence")  # every table has these, in this order
-_LAST = ("seconds", "sample_rate", "channels", "bandwidth_hz", "bytes")  # what is measured
+_LAST = ("seconds", "sample_rate", "channels", "bandwidth_hz", "holes", "bytes")  # what is measured
 
 
 def read_rows(folder: Path) -> list[Row]:

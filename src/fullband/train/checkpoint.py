@@ -48,21 +48,23 @@ def save_checkpoint(
     average: dict[str, Tensor],
     optimiser: torch.optim.Optimizer,
     progress: Progress,
+    adversary: tuple[nn.Module, torch.optim.Optimizer] | None = None,
 ) -> None:
-    """Write a checkpoint, replacing the one that was there only once the new one is complete."""
+    """Write a checkpoint, replacing the one that was there only once the new one is complete.
+
+    Args:
+        adversary: a discriminator and its optimiser, where there is one.
+    """
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     metadata = {"model": json.dumps(model_settings, sort_keys=True)}
     save_file(_detached(model.state_dict()), part / "weights.safetensors", metadata)
     save_file(_detached(average), part / "average.safetensors", metadata)
-    state = optimiser.state_dict()["state"]
-    kinds: dict[str, dict[str, Tensor]] = {}
-    for index, values in state.items():
-        for kind, value in values.items():
-            kinds.setdefault(kind, {})[str(index)] = torch.as_tensor(value)
-    for kind, values in kinds.items():
-        save_file(_detached(values), part / f"optimiser-{kind}.safetensors")
+    _save_optimiser(optimiser, part, "optimiser")
+    if adversary is not None:
+        save_file(_detached(adversary[0].state_dict()), part / "discriminator.safetensors")
+        _save_optimiser(adversary[1], part, "discriminator-optimiser")
     (part / "state.json").write_text(json.dumps(progress.__dict__), encoding="utf-8")
     old = folder.with_name(f"{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
@@ -77,6 +79,7 @@ def load_checkpoint(
     model: nn.Module,
     average: dict[str, Tensor],
     optimiser: torch.optim.Optimizer,
+    adversary: tuple[nn.Module, torch.optim.Optimizer] | None = None,
 ) -> Progress:
     """Put everything back as `save_checkpoint` found it.
 
@@ -87,18 +90,16 @@ def load_checkpoint(
         folder = folder.with_name(f"{folder.name}.old")
     try:
         model.load_state_dict(load_file(folder / "weights.safetensors"))
+        if adversary is not None:
+            adversary[0].load_state_dict(load_file(folder / "discriminator.safetensors"))
     except (RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{folder}: does not fit this recipe's model ({reason})") from None
     for name, value in load_file(folder / "average.safetensors").items():
         average[name].copy_(value)
-    state: dict[int, dict[str, Tensor]] = {}
-    for path in sorted(folder.glob("optimiser-*.safetensors")):
-        kind = path.stem.removeprefix("optimiser-")
-        for index, value in load_file(path).items():
-            state.setdefault(int(index), {})[kind] = value
-    groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": state, "param_groups": groups})
+    _load_optimiser(optimiser, folder, "optimiser")
+    if adversary is not None:
+        _load_optimiser(adversary[1], folder, "discriminator-optimiser")
     return Progress(**json.loads((folder / "state.json").read_text(encoding="utf-8")))
 
 
@@ -125,6 +126,26 @@ def load_average(run: Path) -> tuple[Network, dict[str, Any], Progress]:
         raise ModelError(f"{weights}: not a fullband checkpoint ({reason})") from None
     progress = Progress(**json.loads((folder / "state.json").read_text(encoding="utf-8")))
     return model.eval(), settings, progress
+
+
+def _save_optimiser(optimiser: torch.optim.Optimizer, folder: Path, prefix: str) -> None:
+    """One file per kind of state."""
+    kinds: dict[str, dict[str, Tensor]] = {}
+    for index, values in optimiser.state_dict()["state"].items():
+        for kind, value in values.items():
+            kinds.setdefault(kind, {})[str(index)] = torch.as_tensor(value)
+    for kind, values in kinds.items():
+        save_file(_detached(values), folder / f"{prefix}-{kind}.safetensors")
+
+
+def _load_optimiser(optimiser: torch.optim.Optimizer, folder: Path, prefix: str) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for path in sorted(folder.glob(f"{prefix}-*.safetensors")):
+        kind = path.stem.removeprefix(f"{prefix}-")
+        for index, value in load_file(path).items():
+            state.setdefault(int(index), {})[kind] = value
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
 
 
 def _detached(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -82,6 +82,9 @@ class LossConfig:
     bandwidth, `fullband.losses.new_band`.
 
     Attributes:
+        level_quantile: what `band_level` and `band_level_long` aim at.
+        adversarial, feature_distance: with either, a discriminator of band levels is trained too
+            (`fullband.losses.discriminators`).
         spectral_error_band: the fraction of the spectrum, from 0 Hz, in which `spectral_error_db`
             counts errors.
     """
@@ -95,9 +98,14 @@ class LossConfig:
     new_band_lsd: float = 0.0
     band_level: float = 0.0
     band_level_long: float = 0.0
+    level_quantile: float = 0.5
     join_error: float = 0.0
+    adversarial: float = 0.0
+    feature_distance: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 < self.level_quantile < 1:
+            raise SettingsError("loss needs level_quantile between 0 and 1")
         if not 0 < self.spectral_error_band <= 1:
             raise SettingsError("loss needs spectral_error_band in (0, 1]")
 

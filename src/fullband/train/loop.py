@@ -27,6 +27,8 @@ from fullband.corpora.notes import notes_of
 from fullband.corpora.synthetic import synthetic_corpus
 from fullband.corpora.table import read_rows
 from fullband.errors import ModelError, SettingsError
+from fullband.losses.adversarial import adversarial_loss, discriminator_loss, feature_distance
+from fullband.losses.discriminators import LevelDiscriminator
 from fullband.models.network import Network
 from fullband.models.registry import build_model
 from fullband.settings import to_dict
@@ -90,10 +92,13 @@ def train(
         bare.fit(task.fitting(config.run.fit_batches))
     average = {name: value.detach().clone() for name, value in bare.state_dict().items()}
     optimiser = make_optimiser(config.optimiser, bare)
+    adversary = _adversary(config, sample_rate) if bare.takes_bandwidth else None
     progress = Progress()
     if resumed:
-        progress = load_checkpoint(run / "last", bare, average, optimiser)
+        progress = load_checkpoint(run / "last", bare, average, optimiser, adversary)
     model, optimiser = fabric.setup(bare, optimiser)
+    if adversary is not None:
+        adversary = fabric.setup(*adversary)
     average = {name: value.to(fabric.device) for name, value in average.items()}
 
     clip_norm = config.optimiser.clip_norm
@@ -109,7 +114,32 @@ def train(
             # A batch of its own for every process.
             inputs, wide, band = task.batch(step * fabric.world_size + fabric.global_rank, fabric)
             model.train()
-            loss, parts = compute_loss(config.loss, model(*inputs), wide, band)
+            predicted = model(*inputs)
+            loss, parts = compute_loss(config.loss, predicted, wide, band)
+            if adversary is not None and band is not None:
+                # First the discriminator learns to tell the two apart, then the network to be
+                # taken for the other.
+                judge, judge_optimiser = adversary
+                for group in judge_optimiser.param_groups:
+                    group["lr"] = rate
+                place = (band.bandwidth_hz, band.true_hz)
+                told_apart = discriminator_loss(
+                    judge(wide, *place), judge(predicted.detach(), *place)
+                )
+                judge_optimiser.zero_grad()
+                fabric.backward(told_apart)
+                judge_optimiser.step()
+                judge.requires_grad_(False)
+                real, taken = judge(wide, *place), judge(predicted, *place)
+                judge.requires_grad_(True)
+                more = {
+                    "adversarial": adversarial_loss(taken),
+                    "feature_distance": feature_distance(real, taken),
+                }
+                for name, value in more.items():
+                    loss = loss + getattr(config.loss, name) * value
+                    parts[name] = float(value.detach())
+                parts["discriminator"] = float(told_apart.detach())
             if loss.requires_grad:  # else there was only something to fit
                 optimiser.zero_grad()
                 fabric.backward(loss)
@@ -135,14 +165,32 @@ def train(
                     progress = replace(progress, best_score=score, best_step=progress.step)
                     if fabric.is_global_zero:
                         save_checkpoint(
-                            run / "best", config.model, bare, average, optimiser, progress
+                            run / "best",
+                            config.model,
+                            bare,
+                            average,
+                            optimiser,
+                            progress,
+                            adversary,
                         )
             checkpoint_due = progress.step % config.run.checkpoint_every == 0
             if fabric.is_global_zero and (checkpoint_due or finished or out_of_time):
-                save_checkpoint(run / "last", config.model, bare, average, optimiser, progress)
+                save_checkpoint(
+                    run / "last", config.model, bare, average, optimiser, progress, adversary
+                )
             if out_of_time:
                 break
     return progress
+
+
+def _adversary(
+    config: TrainConfig, sample_rate: int
+) -> tuple[torch.nn.Module, torch.optim.Optimizer] | None:
+    """The discriminator and its optimiser, where the recipe has a use for them."""
+    if not (config.loss.adversarial or config.loss.feature_distance):
+        return None
+    judge = LevelDiscriminator(sample_rate)
+    return judge, torch.optim.AdamW(judge.parameters(), betas=(0.8, 0.99))
 
 
 def _begin_from(run: Path, model: Network) -> None:

@@ -61,8 +61,12 @@ def compute_loss(
     if band is not None:
         place = (band.sample_rate, band.bandwidth_hz, band.true_hz)
         losses["new_band_lsd"] = lambda x, y: new_band_lsd(x, y, *place, weights=band.fine)
-        losses["band_level"] = lambda x, y: band_level_distance(x, y, *place)
-        losses["band_level_long"] = lambda x, y: band_level_distance(x, y, *place, 2048, 8)
+        losses["band_level"] = lambda x, y: band_level_distance(
+            x, y, *place, quantile=weights.level_quantile
+        )
+        losses["band_level_long"] = lambda x, y: band_level_distance(
+            x, y, *place, 2048, 8, weights.level_quantile
+        )
         losses["join_error"] = lambda x, y: join_error(x, y, *place[:2])
     total = torch.zeros((), device=wide.device)
     parts = {}

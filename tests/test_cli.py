@@ -237,7 +237,7 @@ def test_a_process_that_is_stopped_leaves_nothing_half_written(tmp_path, sent):
 
 
 def test_bandwidth(any_rate):
-    write("full.wav", noise(1, 48_000), 48_000)
+    write("full.wav", noise(1, 48_000, rms=0.02), 48_000)
     result = run("enhance", "full.wav", "--model", str(any_rate), "--bandwidth", "3500")
     assert "content to 3500 Hz" in result.stderr
     expected = enhance(read("full.wav")[0], 48_000, model=str(any_rate), bandwidth_hz=3500)[0]

@@ -109,7 +109,7 @@ def test_a_block_is_long_where_the_context_is():
 
     runner = BlockRunner(run, 480, 96_000, 1)
     runner.push(np.zeros((1, 2_000_000), np.float32))
-    assert max(lengths) == 6 * 96_000  # of which two are context
+    assert max(lengths) == 10 * 96_000  # of which two are context
 
 
 @pytest.mark.parametrize("longest", [2000, 70_000])

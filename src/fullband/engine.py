@@ -30,7 +30,7 @@ DEFAULT_MODEL = "speech"
 """What `auto` takes wherever it is released."""
 
 _BLOCK_SAMPLES = 1 << 16  # over all channels; with ~100 floats per sample inside the network
-_CONTEXTS = 4  # or so many contexts to a block, so that most of the work is not context
+_CONTEXTS = 8  # or so many contexts to a block, so that most of the work is not context
 _WINDOW_SAMPLES = 1 << 18  # channels beyond that are run one after the other
 
 

@@ -242,7 +242,7 @@ def cutoff_table(rows: Rows, model: str, metric: str) -> str:
     for (corpus, cutoff_hz), own in _cells(rows).items():
         cells = []
         for column in columns:
-            named = [row for row in own if _column(row["system"]) == column]
+            named = [row for row in own if _column(row["system"], model) == column]
             cells.append(_figure(mean_of(named, metric)))
         files = len({row["file"] for row in own})
         lines.append(
@@ -310,8 +310,8 @@ def _cells(rows: Rows) -> dict[tuple[str, float], Rows]:
     return dict(sorted(cells.items()))
 
 
-def _column(system: str) -> str:
-    return "AudioUNet" if system.startswith("audiounet") else system
+def _column(system: str, model: str) -> str:
+    return "AudioUNet" if system.startswith("audiounet") and system != model else system
 
 
 def _limit_hz(rate: float, row: Mapping[str, str]) -> float:
@@ -320,7 +320,7 @@ def _limit_hz(rate: float, row: Mapping[str, str]) -> float:
     ends = [rate / 2 * _RATE_PART if rate < SAMPLE_RATE else np.inf]
     ends.append(wall_hz - _WALL_MARGIN_HZ if wall_hz > 0 else np.inf)
     ends.append(bandwidth_hz if bandwidth_hz < SAMPLE_RATE / 2 * _RATE_PART else np.inf)
-    return min(ends)
+    return float(min(ends))
 
 
 def _spread(recordings: list[Recording]) -> list[Recording]:
@@ -330,7 +330,7 @@ def _spread(recordings: list[Recording]) -> list[Recording]:
 
 
 def _reversed_bits(place: int) -> float:
-    return sum(1 / 2 ** (bit + 1) for bit in range(place.bit_length()) if place >> bit & 1)
+    return float(sum(0.5 ** (bit + 1) for bit in range(place.bit_length()) if place >> bit & 1))
 
 
 def _in_turn(queues: list[list[Recording]]) -> list[Recording]:

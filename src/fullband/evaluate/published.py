@@ -169,7 +169,7 @@ def score_clip(clip: Clip, predicted: Audio, listen: bool = True) -> dict[str, A
     gain = 1.0
     if clip.page in _NORMALISED:
         x, y = predicted.astype(np.float64), wide.astype(np.float64)
-        gain = float(x @ y / max(x @ x, 1e-20))
+        gain = float(x @ y) / max(float(x @ x), 1e-20)
         predicted = predicted * np.float32(gain)
     scores: dict[str, Any] = {"lag": lag, "gain_db": 20 * np.log10(max(abs(gain), 1e-6))}
     scores |= score(predicted, wide, rate, float(clip.narrow_rate) / 2)
@@ -250,7 +250,8 @@ def _best(rows: Rows, metric: str, model: str) -> str:
     for page in dict.fromkeys(row["page"] for row in rows):
         own = [row for row in rows if row["page"] == page]
         clips = len({(row["task"], row["sample"]) for row in own})
-        systems = {row["system"] for row in own} - {"sinc", model, *_NO_SYSTEM}
+        systems = {row["system"] for row in own if not row["model_sha256"]}
+        systems -= {"sinc", model, *_NO_SYSTEM}
         means = [
             (sign * mean_of((row for row in own if row["system"] == name), metric), name)
             for name in systems

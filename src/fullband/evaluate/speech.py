@@ -139,6 +139,8 @@ def evaluate_published(
 ) -> None:
     """Score every published output, the resampled input and the model on every clip.
 
+    A baseline has no weights and is not scored here: sinc stands there anyway.
+
     Args:
         folder: the clips, see `fullband.evaluate.published`.
         limit: at most so many clips of a task.
@@ -164,7 +166,7 @@ def evaluate_published(
         have = {row["system"] for row in stored}
         systems = {k: v for k, v in published_methods(clip).items() if k not in have}
         digests = dict.fromkeys(systems, "")
-        if judged.name not in systems and (again or not judged.has(stored)):
+        if judged.sha256 and (again or not judged.has(stored)):
             systems[judged.name] = _ours(judged, clip)
             digests[judged.name] = judged.sha256
         rows = [
@@ -234,6 +236,7 @@ def evaluate_cutoffs(
             systems[judged.name] = enhanced_system(judged.enhancer)
             digests[judged.name] = judged.sha256
         heard = {name: perceptual for name in systems if name not in ("ideal-lowpass", "spline")}
+        all_systems = set(systems)
         for name in list(systems):
             if again and name == judged.name:
                 continue
@@ -249,12 +252,18 @@ def evaluate_cutoffs(
         origin = provenance()
         where = {"corpus": corpus}
         rows = [{**where, **row, "model_sha256": digests[row["system"]], **origin} for row in rows]
-        left = [row for row in stored if row["system"] not in systems and row["file"] in files]
+        left = [row for row in stored if row["system"] in all_systems - set(systems)]
         replace([*left, *rows], path)
         joins = [
             {**where, **row, "model_sha256": digests[row["system"]], **origin} for row in joins
         ]
-        keep(joins, rows_folder / "joins.csv", ("corpus", "cutoff_hz", "system", "from_hz"))
+        others = [
+            row
+            for row in read_kept(rows_folder / "joins.csv")
+            if (row["corpus"], row["cutoff_hz"]) != (corpus, cutoff_hz)
+            or row["system"] in all_systems - set(systems)
+        ]
+        replace([*others, *joins], rows_folder / "joins.csv")
 
 
 def evaluate_paper_tasks(

@@ -51,18 +51,8 @@ def corpus(tmp_path):
     add("one/train.wav", "e", "one", noise(1.2, RATE), split="train")
     with (folder / "files.csv").open("w", newline="") as out:
         writer = csv.writer(out)
-        writer.writerow(
-            [
-                "file",
-                "split",
-                "speaker",
-                "corpus",
-                "wall_hz",
-                "bandwidth_hz",
-                "sample_rate",
-                "seconds",
-            ]
-        )
+        columns = "file,split,speaker,corpus,wall_hz,bandwidth_hz,sample_rate,seconds"
+        writer.writerow(columns.split(","))
         writer.writerows(rows)
     return folder
 

@@ -142,7 +142,9 @@ def cell_systems(cutoff_hz: float) -> dict[str, str]:
     return {
         card.name: card.sha256
         for card in cards()
-        if card.sample_rate < SAMPLE_RATE and 0.8 <= 2 * cutoff_hz / card.entry_rate <= 1.25
+        if card.sample_rate < SAMPLE_RATE
+        and card.entry_rate
+        and 0.8 <= 2 * cutoff_hz / card.entry_rate <= 1.25
     }
 
 

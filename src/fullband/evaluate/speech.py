@@ -300,10 +300,11 @@ def evaluate_paper_tasks(
         task = stored.task
         if progress is not None:
             progress(f"paper/{task.name}", done, len(tasks))
-        kept = [row for row in read_kept(path) if row["task"] == task.name]
-        if not again and judged.has(kept):
-            continue
         files = list(dict.fromkeys(row["file"] for row in stored.rows))[:limit]
+        kept = [row for row in read_kept(path) if row["task"] == task.name]
+        scored_files = {row["file"] for row in kept if row["system"] == judged.name}
+        if not again and judged.has(kept) and scored_files >= set(files):
+            continue
         decoded = _decoded([corpora[task.corpus] / file for file in files], files)
         scored = evaluate_recordings(enhanced_system(judged.enhancer), decoded, task.degradation)
         about = {"task": task.name, "system": judged.name}

@@ -97,6 +97,8 @@ def speech_suite_table(path: Path, what: str, *words: str) -> str:
     about = json.loads(index.read_text(encoding="utf-8"))
     model = f"model `{about['model']}`" + (f" ({about['sha256'][:12]})" if about["sha256"] else "")
     where = f"{model}; commit {about['commit']}, {about['machine']}, {about['date']}"
+    if not about["sha256"]:
+        where = f"No model judged yet, the baseline stands in its place; {where}"
     table = speech_table(path, what, *words)
     return f"{table}\n\n{where}. Rows: `{path.relative_to(PROJECT)}`."
 

@@ -386,7 +386,8 @@ def speech_table(rows_folder: Path, what: str, *words: str) -> str:
 
     Args:
         what: `published` (words: narrow and wide rate), `cutoffs` (a metric), `sources` (a metric),
-            `verdicts`, `paper` (a metric) or `checks`.
+            `verdicts`, `paper` (a metric; `--suite paper` must have its rows in `paper` beside the
+            folder) or `checks`.
 
     Raises:
         MissingFileError: nothing is stored there.

@@ -66,20 +66,25 @@ def main() -> None:
     print(f"wrote {options.out}")
 
 
-def make_recording(path: Path, length_s: int) -> None:
-    """A synthetic voice, minute by minute, each a little different."""
-    with AudioWriter(path, SOURCE_RATE, 1) as writer:
+def make_recording(
+    path: Path, length_s: int, sample_rate: int = SOURCE_RATE, channels: int = 1
+) -> None:
+    """A synthetic voice, minute by minute and channel by channel a little different."""
+    with AudioWriter(path, sample_rate, channels) as writer:
         for minute in range(length_s // 60):
-            voice = synthetic_voice(SOURCE_RATE, 60.0, np.random.default_rng(minute))
-            writer.write(np.clip(voice, -1, 1)[None])
+            voices = [
+                synthetic_voice(sample_rate, 60.0, np.random.default_rng([minute, *more]))
+                for more in [(), (1,), (2,)][:channels]
+            ]
+            writer.write(np.clip(np.stack(voices), -1, 1))
 
 
-def enhance(source: Path, model: str) -> tuple[float, float]:
+def enhance(source: Path, model: str, *options: str) -> tuple[float, float]:
     """Seconds and peak memory in MiB of one `fullband enhance` process."""
     target = source.with_name("out.wav")
     command = [sys.executable, "-m", "fullband.cli", "enhance", str(source), "-o", str(target)]
     begun = time.monotonic()
-    process = subprocess.Popen([*command, "--model", model, "--force", "--quiet"])
+    process = subprocess.Popen([*command, "--model", model, "--force", "--quiet", *options])
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.monotonic() - begun

@@ -3,9 +3,11 @@
     python docs/fill_tables.py [--check]
 
 A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed,
-training, systems, paper or sensitivity and PATH relative to the project; everything between is
-replaced. For a suite it is `paper: PATH METHOD METRIC` and `sensitivity: PATH METRIC`. With --check
-nothing is written, and a document whose tables are not those of the stored rows is an error.
+training, systems, paper, sensitivity or speech and PATH relative to the project; everything
+between is replaced. For a suite it is `paper: PATH METHOD METRIC`, `sensitivity: PATH METRIC`, and
+`speech: PATH TABLE WORDS`, see `fullband.evaluate.speech.speech_table`, or `speech: PATH speed`.
+With --check nothing is written, and a document whose tables are not those of the stored rows is an
+error.
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ from typing import Any
 
 from fullband.evaluate.paper import paper_table, read_suite, sensitivity_table
 from fullband.evaluate.report import markdown_table, read_rows
+from fullband.evaluate.speech import speech_table
 
 PROJECT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "docs/results.md")
 _TABLE = re.compile(
-    r"(<!-- (rows|speed|training|systems|bands|paper|sensitivity): (\S+)((?: \S+)*?) -->\n)"
+    r"(<!-- (rows|speed|training|systems|bands|paper|sensitivity|speech): (\S+)((?: \S+)*?) -->\n)"
     r"(.*?)(<!-- end -->)",
     re.DOTALL,
 )
@@ -53,6 +56,7 @@ def filled(text: str) -> str:
             "bands": bands_table,
             "paper": suite_table,
             "sensitivity": suite_table,
+            "speech": speech_suite_table,
             "rows": rows_table,
             "speed": speed_table,
             "systems": systems_table,
@@ -80,6 +84,44 @@ def suite_table(path: Path, *words: str) -> str:
     machines = sorted({one.about["machine"] for one in own})
     where = f"commit {', '.join(commits)}; {', '.join(machines)}; {', '.join(dates)}"
     return f"{table}\n\n{where}. Rows: `{path.relative_to(PROJECT)}`."
+
+
+def speech_suite_table(path: Path, what: str, *words: str) -> str:
+    """A table of the speech model's suite and which model it is about; a sentence where nothing has
+    been measured yet."""
+    index, speed = path / "suite.json", path / "speed.json"
+    if not (speed if what == "speed" else index).is_file():
+        return "Not measured yet."
+    if what == "speed":
+        return speech_speed_table(speed)
+    about = json.loads(index.read_text(encoding="utf-8"))
+    model = f"model `{about['model']}`" + (f" ({about['sha256'][:12]})" if about["sha256"] else "")
+    where = f"{model}; commit {about['commit']}, {about['machine']}, {about['date']}"
+    if not about["sha256"]:
+        where = f"No model judged yet, the baseline stands in its place; {where}"
+    table = speech_table(path, what, *words)
+    return f"{table}\n\n{where}. Rows: `{path.relative_to(PROJECT)}`."
+
+
+def speech_speed_table(path: Path) -> str:
+    """The whole path in one process beside sinc resampling in the same run, and the cold start."""
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    lines = [
+        "| model | recording | times real time | sinc's time = 1 | peak memory |",
+        "|---|---|---|---|---|",
+    ]
+    for row in measured["rows"]:
+        lines.append(
+            f"| {row['model']} | {row['length_s']} s, {row['channels']} ch | "
+            f"{row['times_real_time']:g} | {row['times_slower_than_sinc']:g} | "
+            f"{row['peak_mib']} MiB |"
+        )
+    where = (
+        f"{measured['source_rate']} to {measured['target_rate']} Hz; cold start of the command to "
+        f"the first sample {measured['cold_start_s']:g} s; {measured['machine']}, load "
+        f"{measured['load_before']} before; commit {measured['commit']}, {measured['date']}"
+    )
+    return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
 
 
 def origin(measured: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -62,12 +63,47 @@ def test_demo_recording_is_what_its_licence_says() -> None:
     assert audio.shape == (62699,)  # 7.8 s, mono
 
 
-def test_a_learning_curve_of_several_stages_counts_on(tmp_path: Path) -> None:
+def the_filler() -> ModuleType:
     spec = importlib.util.spec_from_file_location("fill_tables", PROJECT / "docs/fill_tables.py")
     assert spec is not None
     assert spec.loader is not None
     fill_tables = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fill_tables)
+    return fill_tables
+
+
+def test_the_speech_models_tables_are_filled_once_there_are_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_tables = the_filler()
+    monkeypatch.setattr(fill_tables, "PROJECT", tmp_path)
+    text = "".join(
+        f"<!-- speech: rows {words} -->\nold\n<!-- end -->\n"
+        for words in ("checks", "published 8000 48000", "speed")
+    )
+    empty = fill_tables.filled(text)
+    assert empty.count("Not measured yet.") == 3
+    assert "old" not in empty
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    about = {"commit": "abc", "machine": "M", "date": "2026-11-24"}
+    (rows / "suite.json").write_text(json.dumps({"model": "m", "sha256": "0123456789ab", **about}))
+    (rows / "checks.csv").write_text("system,check,asked,value,passed\nm,length,exact,0.0,1\n")
+    row = {"model": "m", "length_s": 60, "channels": 2, "times_real_time": 99.5}
+    row |= {"times_slower_than_sinc": 3.25, "peak_mib": 200}
+    speed = {"source_rate": 16_000, "target_rate": 48_000, "cold_start_s": 0.8, "load_before": 0.1}
+    (rows / "speed.json").write_text(json.dumps({**speed, **about, "rows": [row]}))
+    full = fill_tables.filled(text)
+    assert "| length | exact | 0 | passed |" in full
+    assert "model `m` (0123456789ab); commit abc, M, 2026-11-24. Rows: `rows`." in full
+    assert "| m | 60 s, 2 ch | 99.5 | 3.25 | 200 MiB |" in full
+    assert "to the first sample 0.8 s" in full
+    assert "| all | 0 |" in full  # no published clips here
+    assert fill_tables.filled(full) == full
+
+
+def test_a_learning_curve_of_several_stages_counts_on(tmp_path: Path) -> None:
+    fill_tables = the_filler()
     scores = {"snr_db": 14.0, "lsd_2017": 3.0, "lsd": 1.5}
     steps = [(100, 60), (200, 120), (50, 30), (150, 90)]  # two stages
     lines = [{"kind": "valid", "step": n, "seconds": s, **scores} for n, s in steps]

@@ -431,31 +431,62 @@ def export(
     click.echo(f"wrote {path} and its card")
 
 
-def _suite_options(command: Callable[..., None]) -> Callable[..., None]:
+def _suite_options(*suites: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """What every command that takes a suite is told about it."""
-    for option in (
-        click.option("--models", metavar="FOLDER", help="Of a suite: the exported models' folder."),
-        click.option(
-            "--corpora",
-            multiple=True,
-            metavar="NAME=FOLDER",
-            help="Of a suite: where the corpus of that name lies (single, speakers, piano); "
-            "repeat.",
-        ),
-        click.option(
-            "--suite",
-            type=click.Choice(["paper"]),
-            help="Take the tasks of the 2017 paper and all its systems instead of one.",
-        ),
-    ):
-        command = option(command)
-    return command
+    about = {
+        "paper": "every task of the 2017 paper with all its systems",
+        "fullband": "all that the speech model has to show",
+    }
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for option in (
+            click.option(
+                "--models",
+                metavar="FOLDER",
+                help="Of the suite paper: the exported models' folder.",
+            ),
+            click.option(
+                "--corpora",
+                multiple=True,
+                metavar="NAME=FOLDER",
+                help="Of a suite: where the corpus of that name lies (of the suite paper: single, "
+                "speakers, piano); repeat.",
+            ),
+            click.option(
+                "--suite",
+                type=click.Choice(suites),
+                help="Take " + "; ".join(f"{name}: {about[name]}" for name in suites) + ".",
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 @main.command()
 @click.argument("model", metavar="MODEL", required=False)
 @click.argument("corpus", metavar="CORPUS", required=False)
-@_suite_options
+@_suite_options("paper", "fullband")
+@click.option(
+    "--published",
+    metavar="FOLDER",
+    help="Of the suite fullband: clips with other systems' outputs, PAGE/TASK/SAMPLE.",
+)
+@click.option(
+    "--paper",
+    multiple=True,
+    metavar="NAME=FOLDER",
+    help="Of the suite fullband: where the 2017 paper's single or speakers lies; repeat.",
+)
+@click.option(
+    "--paper-rows",
+    default="docs/measured/paper",
+    show_default=True,
+    metavar="FOLDER",
+    help="Of the suite fullband: the rows that the suite paper stored.",
+)
+@click.option("--again", is_flag=True, help="Of the suite fullband: score the model anew.")
 @click.option(
     "--perceptual",
     type=click.IntRange(0),
@@ -507,6 +538,10 @@ def evaluate(
     suite: str | None,
     corpora: tuple[str, ...],
     models: str | None,
+    published: str | None,
+    paper: tuple[str, ...],
+    paper_rows: str,
+    again: bool,
     perceptual: int,
     only: str,
     ratio: int,
@@ -520,15 +555,54 @@ def evaluate(
 ) -> None:
     """Score a model on a corpus, beside the baselines, raw and as `enhance` gives it.
 
-    Or, with --suite paper, all systems on all tasks of the 2017 paper.
+    Or, with --suite paper, all systems on all tasks of the 2017 paper; with --suite fullband, MODEL
+    (default: speech) against published outputs, at every cutoff, and put through checks.
     """
+    if suite == "fullband":
+        if corpus is not None or models is not None:
+            raise click.UsageError("the suite fullband takes MODEL, not CORPUS or --models")
+        if rows_path is None:
+            raise click.UsageError("the suite fullband needs --rows FOLDER")
+        from fullband.evaluate.paper import CORPORA
+        from fullband.evaluate.speech import DEFAULT_MODEL, evaluate_fullband, speech_table
+
+        speech = tuple(name for name in CORPORA if CORPORA[name].kind == "speech")
+        folders, tasks = (
+            _named_folders("--corpora", corpora),
+            _named_folders("--paper", paper, speech),
+        )
+        rows_folder = Path(rows_path)
+        with _leaving_cleanly(), _bar(_console()) as bar:
+            evaluate_fullband(
+                model or DEFAULT_MODEL,
+                rows_folder,
+                Path(published) if published else None,
+                folders,
+                tasks,
+                Path(paper_rows),
+                split,
+                limit,
+                perceptual,
+                _reporting(bar, "cells"),
+                only,
+                again,
+            )
+        if only in "checks":
+            click.echo(speech_table(rows_folder, "checks"))
+        if folders:
+            click.echo("\n" + speech_table(rows_folder, "verdicts"))
+        if published:
+            for rate in (8000, 12_000, 16_000, 24_000):
+                click.echo(f"\n{rate} to 48000 Hz\n")
+                click.echo(speech_table(rows_folder, "published", str(rate), "48000"))
+        return
     if suite is not None:
         if model is not None or corpus is not None:
             raise click.UsageError("a suite takes --corpora and --models, not MODEL and CORPUS")
         _evaluate_paper(corpora, models, rows_path, limit, perceptual, only)
         return
     if model is None or corpus is None:
-        raise click.UsageError("give MODEL and CORPUS, or --suite paper")
+        raise click.UsageError("give MODEL and CORPUS, or --suite paper or fullband")
     from fullband.card import find_card
     from fullband.degrade import lower_rate
     from fullband.evaluate.report import check_rows_path, markdown_table, score_card, write_rows
@@ -561,7 +635,7 @@ def evaluate(
     metavar="NAME",
     help="A released model or the path of an exported one; repeat for several.",
 )
-@_suite_options
+@_suite_options("paper")
 @click.option("--ratio", type=click.IntRange(2), default=4, show_default=True)
 @click.option(
     "--rate",
@@ -647,11 +721,19 @@ def report(
 def _suite_folders(corpora: tuple[str, ...]) -> dict[str, Path]:
     from fullband.evaluate.paper import CORPORA
 
+    return _named_folders("--corpora", corpora, tuple(CORPORA))
+
+
+def _named_folders(
+    option: str, pairs: tuple[str, ...], names: tuple[str, ...] = ()
+) -> dict[str, Path]:
+    """What an option NAME=FOLDER was given, by name; without `names`, any will do."""
     folders = {}
-    for pair in corpora:
+    for pair in pairs:
         name, equals, folder = pair.partition("=")
-        if not equals or name not in CORPORA:
-            raise click.UsageError(f"--corpora takes NAME=FOLDER, NAME one of {', '.join(CORPORA)}")
+        if not equals or not name or (names and name not in names):
+            of = f", NAME one of {', '.join(names)}" if names else ""
+            raise click.UsageError(f"{option} takes NAME=FOLDER{of}")
         folders[name] = Path(folder)
     return folders
 

@@ -324,3 +324,19 @@ def test_silence_is_no_scaled_copy_of_a_signal():
 def test_spectral_distances_compare_one_length_only(metric, shape):
     with pytest.raises(AudioError, match="of one length"):
         metric(noise(1, 16_000), np.zeros(shape, np.float32))
+
+
+def test_above_the_limit_no_distance_is_taken():
+    wide = noise(1, 48_000, seed=1)
+    above = band(wide, 48_000, 12_000, 24_000)
+    predicted = wide - 0.9 * above  # 20 dB down from 12 kHz on: a distance of 2 there
+    scores = score(predicted, wide, 48_000, 6000, limit_hz=11_900)
+    assert scores["lsd"] == pytest.approx(0, abs=0.01)
+    assert scores["lsd_high"] == pytest.approx(0, abs=0.01)
+    assert scores["lsd_2017"] == pytest.approx(0, abs=0.05)
+    whole = score(predicted, wide, 48_000, 6000)
+    assert whole["lsd"] == pytest.approx(2 / math.sqrt(2), abs=0.01)  # over half the band
+    assert whole["lsd_low"] == pytest.approx(scores["lsd_low"])
+    # A limit of three quarters of the band: a third of what is judged.
+    limited = score(predicted, wide, 48_000, 6000, limit_hz=18_000)
+    assert limited["lsd"] == pytest.approx(2 / math.sqrt(3), abs=0.01)

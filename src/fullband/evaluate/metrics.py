@@ -99,18 +99,26 @@ def lsd(
     return _mean_distance(squared)
 
 
-def score(predicted: Audio, wide: Audio, sample_rate: int, cutoff_hz: float) -> dict[str, float]:
-    """Every metric of one file by name; `lsd_low` and `lsd_high` are below and above the cutoff."""
+def score(
+    predicted: Audio, wide: Audio, sample_rate: int, cutoff_hz: float, limit_hz: float = np.inf
+) -> dict[str, float]:
+    """Every metric of one file by name; `lsd_low` and `lsd_high` are below and above the cutoff.
+
+    Args:
+        limit_hz: where the wide audio truly ends: the log-spectral distances leave out what lies
+            above. The others hear everything, so both must have been cut there.
+    """
     power_x, power_y = (_power(audio) for audio in _pair(predicted, wide))
+    bins = np.linspace(0, sample_rate / 2, len(power_x)) < limit_hz
     squared = _squared_distance(power_x, power_y)
     return {
         "snr_db": snr_db(predicted, wide),
         "segmental_snr_db": segmental_snr_db(predicted, wide),
         "si_sdr_db": si_sdr_db(predicted, wide),
-        "lsd_2017": _lsd_2017(power_x, power_y),
-        "lsd": _mean_distance(squared),
+        "lsd_2017": _lsd_2017(power_x[bins], power_y[bins]),
+        "lsd": _mean_distance(squared[bins]),
         "lsd_low": _mean_distance(_band(squared, sample_rate, 0.0, cutoff_hz)),
-        "lsd_high": _mean_distance(_band(squared, sample_rate, cutoff_hz, np.inf)),
+        "lsd_high": _mean_distance(_band(squared, sample_rate, cutoff_hz, limit_hz)),
     }
 
 

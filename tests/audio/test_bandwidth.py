@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.signal
 
 from fullband.audio.bandwidth import BandwidthMeter, Segment, bandwidths_at, detect_bandwidth
 from fullband.audio.resample import resample
 from fullband.degrade import degrade
+from fullband.degrade.bandlimit import sinc_hann_kernel
 from signals import click, low_passed, noise, pink_noise, rounded, silence, split, tone, voice
 
 RATE = 48_000
@@ -193,3 +195,15 @@ def test_bandwidths_at_by_hand():
     segments = [Segment(0, 1000.0), Segment(10, 2000.0), Segment(15, 500.0)]
     found = bandwidths_at(segments, np.array([-1, 0, 9, 10, 14, 15, 99]))
     assert found.tolist() == [1000, 1000, 1000, 2000, 2000, 500, 500]
+
+
+@pytest.mark.parametrize("cut_hz", [4000, 6000, 8000])
+def test_the_end_is_found_where_a_short_filter_left_mirror_images(cut_hz):
+    # Down and up by the field's usual six-lobe kernel: 6 dB down twice at the cutoff, and images up
+    # to a fifth above it that are content to nobody.
+    wide = pink_noise(4, RATE)
+    narrow = degrade(wide, RATE, 2 * cut_hz, "sinc-hann")
+    up = RATE // (2 * cut_hz)
+    raised = scipy.signal.resample_poly(narrow, up, 1, window=sinc_hann_kernel(up, 1))
+    assert detect_bandwidth(raised.astype(np.float32), RATE) == pytest.approx(cut_hz, rel=0.13)
+    assert detect_bandwidth(wide, RATE) == RATE / 2

@@ -23,6 +23,9 @@ from fullband.audio.samples import Audio
 __all__ = ["BandwidthMeter", "Segment", "bandwidths_at", "detect_bandwidth"]
 
 _LOWEST_HZ = 400.0  # content is never said to end below this
+_DEEP_DB, _DEEP_WITHIN = 24.0, 1.3  # a fall so deep within this ratio is an end, however gentle
+_AIRY_HZ, _AIRY_DB = 15_000.0, 6.0  # microphones fall off from here: it has to be so much deeper
+_BEGINS_DB = 10.0  # and it begins where the level is so far below that of the octave's third below
 _SMOOTHING_HZ = 60.0
 _BELOW_HZ = 250.0  # the level below an edge is that of so wide a band
 _CLIFF_DB = 14.0  # a cliff falls at least so far within _GAPS[0] of its frequency,
@@ -259,15 +262,42 @@ def _find_edge(spectrum_db: np.ndarray, sample_rate: int) -> float:
     level = _smooth(spectrum_db, max(1, round(_SMOOTHING_HZ / bin_hz)))
     cliff = _find_cliff(level[None], bin_hz)
     gap, edge = float(cliff.gap[0]), int(cliff.foot[0])
+    gentle = _find_gentle_end(level, bin_hz)
     if not gap:
-        return nyquist
+        return float((gentle + 1) * bin_hz) if gentle else nyquist
     # From the foot of the cliff back up to where the fall begins.
     lowest = int(_LOWEST_HZ / bin_hz)
     while edge > lowest and level[edge] < cliff.below_db[0] - _EDGE_DB:
         edge -= 1
     while edge > lowest and level[edge] < _mean_below(level, edge, bin_hz, gap) - _STEEP_DB:
         edge -= 1
+    if gentle and gentle < edge and level[edge] < level[gentle] - _EDGE_DB:
+        edge = gentle
     return float(min(nyquist, (edge + 1) * bin_hz))
+
+
+def _find_gentle_end(level: np.ndarray, bin_hz: float) -> int:
+    """Where content begins to fall to nothing, if it does so within a third of an octave, else 0.
+
+    Software that brings narrow audio to a higher rate with a short filter leaves a mirror image of
+    the top of the band above it, which falls no steeper than a slope but far deeper: real content
+    is not 24 dB lower within so little.
+    """
+    edges = np.arange(int(np.ceil(_VOICE_HZ / bin_hz)), int((len(level) - 2) / _DEEP_WITHIN))
+    if not len(edges):
+        return 0
+    above = np.maximum.accumulate(level[::-1])[::-1]
+    feet = np.round(_DEEP_WITHIN * edges).astype(int)
+    below = np.array([np.median(level[int(0.85 * edge) : edge + 1]) for edge in edges])
+    depth = below - above[feet] - np.where(edges * bin_hz > _AIRY_HZ, _AIRY_DB, 0.0)
+    if depth.max() < _DEEP_DB:
+        return 0
+    foot = int(feet[int(np.argmax(depth))])
+    for edge in range(foot, foot // 2, -1):
+        usual = float(np.median(level[int(0.7 * edge) : int(0.85 * edge) + 1]))
+        if level[edge] >= usual - _BEGINS_DB:
+            return edge
+    return 0
 
 
 def _mean_below(level: np.ndarray, edge: int, bin_hz: float, gap: float) -> float:

@@ -32,6 +32,10 @@ FAMILIES = (
 )
 """Those of `fullband.degrade.METHODS`, without phase, and two that vary in steepness and ripple."""
 
+GENTLE = ("sinc-hann", "kaiser")
+"""Those of them that are also used to bring narrow audio back, by other software."""
+
+_GENTLY = 0.3
 _CHANCES = (0.14, 0.2, 0.1, 0.1, 0.14, 0.12, 0.1, 0.07, 0.03)
 _STEPS = 2048  # points of a table between 0 and twice the narrow Nyquist frequency
 _END_DB = -4.0  # content ends where the response has fallen so far, as the detector has it
@@ -45,17 +49,20 @@ class NarrowDraw:
         nyquist_hz: half the narrow rate.
         response: amplitude at `[_STEPS]` frequencies from 0 to twice `nyquist_hz`.
         aliased: whether what passes above `nyquist_hz` folds back below it.
+        raised_by: how it was brought back to the wide rate: `soxr`, or a gentle filter (one of
+            `GENTLE`) that leaves mirror images above `nyquist_hz`.
     """
 
     family: str
     nyquist_hz: float
     response: np.ndarray
     aliased: bool
+    raised_by: str = "soxr"
 
     @property
     def bandwidth_hz(self) -> float:
         """Where content ends: 4 dB down, once resampled back."""
-        passed = self.response * _brought_back()
+        passed = self.response * _fixed_response(self.raised_by)
         below = np.flatnonzero(passed >= 10 ** (_END_DB / 20))
         return float((below[-1] + 1) * 2 * self.nyquist_hz / _STEPS)
 
@@ -69,7 +76,9 @@ def draw_response(generator: np.random.Generator, nyquist_hz: float) -> NarrowDr
         edge=float(generator.uniform(0.75, 0.98)),
         ripple_db=float(generator.uniform(0.05, 1.0)),
     )
-    return NarrowDraw(family, nyquist_hz, response, generator.random() < 0.8)
+    aliased = generator.random() < 0.8
+    raised_by = str(generator.choice(GENTLE)) if generator.random() < _GENTLY else "soxr"
+    return NarrowDraw(family, nyquist_hz, response, aliased, raised_by)
 
 
 @lru_cache(maxsize=64)
@@ -115,13 +124,16 @@ def bandlimit_spectrum(spectrum: np.ndarray, bin_hz: float, drawn: NarrowDraw) -
     relative = bins * bin_hz / drawn.nyquist_hz
     table = np.arange(_STEPS) * 2 / _STEPS
     passed = spectrum * np.interp(relative, table, drawn.response, right=0.0)
+    top = round(2 * drawn.nyquist_hz / bin_hz)
+    first = int(np.ceil(drawn.nyquist_hz / bin_hz))
+    last = min(top, len(spectrum))
     if drawn.aliased:
-        top = round(2 * drawn.nyquist_hz / bin_hz)
-        first = int(np.ceil(drawn.nyquist_hz / bin_hz))
-        last = min(top, len(spectrum))
         folded = passed[first:last]
         passed[top - np.arange(first, last)] += np.conj(folded)
-    brought_back = np.interp(relative, table, _brought_back(), right=0.0)
+        passed[first:last] = 0
+    if drawn.raised_by != "soxr":  # sampled at the narrow rate, what is below stands above again
+        passed[first:last] = np.conj(passed[top - np.arange(first, last)])
+    brought_back = np.interp(relative, table, _fixed_response(drawn.raised_by), right=0.0)
     return np.asarray(passed * brought_back)
 
 

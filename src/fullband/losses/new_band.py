@@ -10,7 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["band_level_distance", "band_levels", "band_mask", "join_error", "new_band_lsd"]
+__all__ = [
+    "band_level_distance",
+    "band_levels",
+    "band_mask",
+    "join_error",
+    "new_band_lsd",
+    "unevenness",
+]
 
 _BELOW_HZ = 150.0  # the join is part of the new band
 _FLOOR = 1e-11  # mean power of a sample below which levels are not told apart
@@ -83,6 +90,21 @@ def band_level_distance(
     missing = levels[1] - levels[0]
     distance = 2 * torch.maximum(quantile * missing, (quantile - 1) * missing)
     return (weights * distance).sum() / weights.sum().clamp(min=1)
+
+
+def unevenness(
+    predicted: Tensor, sample_rate: int, true_hz: Tensor, frame: int = 512, bins: int = 6
+) -> Tensor:
+    """Mean absolute step from band to band above where recordings are true, in decades.
+
+    Nothing else is known there, and a spectrum goes on rather than jumps.
+    """
+    levels = band_levels(predicted, frame, bins)
+    edge_hz = torch.arange(levels.shape[-1], device=true_hz.device) * bins * sample_rate / frame
+    above = (edge_hz[None, 1:] > true_hz[:, None] - 600.0) & (edge_hz[1:] < 0.96 * sample_rate / 2)
+    weights = above.float().unsqueeze(1)
+    steps = weights * (levels[..., 1:] - levels[..., :-1]).abs()
+    return steps.sum() / (weights.sum() * levels.shape[1]).clamp(min=1)
 
 
 def join_error(

@@ -10,7 +10,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from fullband.losses.new_band import band_level_distance, join_error, new_band_lsd
+from fullband.losses.new_band import (
+    band_level_distance,
+    join_error,
+    new_band_lsd,
+    unevenness,
+)
 from fullband.losses.spectral import (
     log_spectral_distance,
     multi_resolution_log_spectral_distance,
@@ -67,6 +72,7 @@ def compute_loss(
         losses["band_level_long"] = lambda x, y: band_level_distance(
             x, y, *place, 2048, 8, weights.level_quantile
         )
+        losses["unevenness"] = lambda x, y: unevenness(x, band.sample_rate, band.true_hz)
         losses["join_error"] = lambda x, y: join_error(x, y, *place[:2])
     total = torch.zeros((), device=wide.device)
     parts = {}

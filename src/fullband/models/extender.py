@@ -195,8 +195,10 @@ class ConvNeXtBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((width,), 1.0 / config.depth))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.over_time(x.transpose(1, 2)).transpose(1, 2)
-        widened: Tensor = x + self.scale * self.narrow(F.gelu(self.widen(self.norm(y))))
+        # Frames in one row: a runtime then adds the constants of a layer while it multiplies.
+        y = self.norm(self.over_time(x.transpose(1, 2)).transpose(1, 2)).flatten(0, 1)
+        y = self.scale * self.narrow(F.gelu(self.widen(y)))
+        widened: Tensor = x + y.view(x.shape)
         return widened
 
 
@@ -244,10 +246,13 @@ class Extender(Network):
         seen = torch.clamp((_SEEN * end_hz - self.bin_hz) / self.spacing_hz, 0.0, 1.0)
         level = _level(real.square() + imaginary.square(), hop)
         below = torch.clamp((end_hz - self.bin_hz[::_BAND_BINS]) / self.spacing_hz, 0.0, 1.0)
-        x = self.enter_norm(self.enter(torch.cat([seen * (level + 6.0) / 2.0, below], dim=-1)))
+        x = torch.cat([seen * (level + 6.0) / 2.0, below], dim=-1)
+        x = self.enter(x.flatten(0, 1)).unflatten(0, level.shape[:2])
+        x = self.enter_norm(x)
         for block in self.blocks:
             x = block(x)
-        said = self.leave(self.leave_norm(x)).unflatten(-1, (_SAID, -1))
+        said = self.leave(self.leave_norm(x).flatten(0, 1))
+        said = said.view(*x.shape[:2], _SAID, self.bands)
         envelope, fine, flat, skirt = self._spread(said).unbind(dim=-2)
 
         copied = self._translate(real * kept, imaginary * kept, end_hz)

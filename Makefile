@@ -10,9 +10,9 @@ OUT := demo/out
 demo: .venv/base
 	@mkdir -p $(OUT)
 	$(BIN)/fullband inspect demo/telephone-8khz.wav --no-picture
-	$(BIN)/fullband enhance demo/telephone-8khz.wav -o $(OUT)/telephone-16khz.wav \
+	$(BIN)/fullband enhance demo/telephone-8khz.wav -o $(OUT)/telephone-48khz.wav \
 		--picture $(OUT)/telephone.png --force
-	@echo "listen to $(OUT)/telephone-16khz.wav, look at $(OUT)/telephone.png"
+	@echo "listen to $(OUT)/telephone-48khz.wav, look at $(OUT)/telephone.png"
 
 test: check
 	$(BIN)/python -m pytest --cov=fullband --cov-report=term:skip-covered

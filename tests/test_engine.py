@@ -69,7 +69,8 @@ def test_memory_does_not_grow_with_the_stream(monkeypatch):
     for _ in range(50):
         runner.push(np.zeros((1, 1000), np.float32))
     runner.flush()
-    assert longest == 512 + 2 * 128  # the context, rounded up to the stride, on each side
+    # A block of eight contexts, and the context, rounded up to the stride, on each side.
+    assert longest == 8 * 100 + 2 * 128
 
 
 @pytest.mark.parametrize("ratio", [4, 3])

@@ -5,7 +5,8 @@
 A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed,
 training, systems, paper, sensitivity or speech and PATH relative to the project; everything
 between is replaced. For a suite it is `paper: PATH METHOD METRIC`, `sensitivity: PATH METRIC`, and
-`speech: PATH TABLE WORDS`, see `fullband.evaluate.speech.speech_table`, or `speech: PATH speed`.
+`speech: PATH TABLE WORDS`, see `fullband.evaluate.speech.speech_table`, `speech: PATH speed` or
+`speech: PATH oracle`.
 With --check nothing is written, and a document whose tables are not those of the stored rows is an
 error.
 """
@@ -89,11 +90,13 @@ def suite_table(path: Path, *words: str) -> str:
 def speech_suite_table(path: Path, what: str, *words: str) -> str:
     """A table of the speech model's suite and which model it is about; a sentence where nothing has
     been measured yet."""
-    index, speed = path / "suite.json", path / "speed.json"
-    if not (speed if what == "speed" else index).is_file():
+    index, speed, oracle = (path / f"{name}.json" for name in ("suite", "speed", "oracle"))
+    if not {"speed": speed, "oracle": oracle}.get(what, index).is_file():
         return "Not measured yet."
     if what == "speed":
         return speech_speed_table(speed)
+    if what == "oracle":
+        return oracle_table(oracle)
     about = json.loads(index.read_text(encoding="utf-8"))
     model = f"model `{about['model']}`" + (f" ({about['sha256'][:12]})" if about["sha256"] else "")
     where = f"{model}; commit {about['commit']}, {about['machine']}, {about['date']}"
@@ -120,6 +123,22 @@ def speech_speed_table(path: Path) -> str:
         f"{measured['source_rate']} to {measured['target_rate']} Hz; cold start of the command to "
         f"the first sample {measured['cold_start_s']:g} s; {measured['machine']}, load "
         f"{measured['load_before']} before; commit {measured['commit']}, {measured['date']}"
+    )
+    return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
+
+
+def oracle_table(path: Path) -> str:
+    """What the true levels are worth, by cutoff: `lsd` and ViSQOL of each output."""
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    outputs = next(iter(measured["scores"].values()))
+    lines = [f"| cutoff | {' | '.join(outputs)} |", "|---" * (1 + len(outputs)) + "|"]
+    for cutoff, scores in measured["scores"].items():
+        cells = (f"{each['lsd']:.2f} / {each['visqol']:.2f}" for each in scores.values())
+        lines.append(f"| {int(cutoff) / 1000:g} kHz | {' | '.join(cells)} |")
+    where = (
+        f"`lsd` / ViSQOL, {len(measured['files'])} files of {measured['corpus']}, split "
+        f"{measured['split']}; commit {measured['commit']}, {measured['machine']}, "
+        f"{measured['date']}"
     )
     return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
 
@@ -193,12 +212,16 @@ def training_table(path: Path) -> str:
         valid.append({**line, "step": line["step"] + steps, "seconds": line["seconds"] + seconds})
     every = -(-len(valid) // 10)
     shown = valid[::-every][::-1]
-    table = ["| step | minutes | SNR dB | lsd_2017 | lsd |", "|---|---|---|---|---|"]
+    columns = {"snr_db": "SNR dB", "lsd_2017": "lsd_2017", "lsd": "lsd"}
+    if "snr_db" not in shown[0]:  # of a model of any bandwidth
+        cutoffs = [name for name in shown[0] if name.startswith("lsd_")]
+        columns = {name: f"lsd, {int(name[4:]) / 1000:g} kHz" for name in cutoffs}
+        columns |= {"tilt_db": "level above, dB", "snr_loss_db": "SNR lost, dB"}
+    table = [f"| step | minutes | {' | '.join(columns.values())} |"]
+    table.append("|---" * (2 + len(columns)) + "|")
     for line in shown:
-        table.append(
-            f"| {line['step']:.0f} | {line['seconds'] / 60:.0f} | {line['snr_db']:.2f} | "
-            f"{line['lsd_2017']:.2f} | {line['lsd']:.2f} |"
-        )
+        scores = " | ".join(f"{line[name]:.2f}" for name in columns)
+        table.append(f"| {line['step']:.0f} | {line['seconds'] / 60:.0f} | {scores} |")
     return "\n".join(table)
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "band_levels",
     "band_mask",
     "join_error",
+    "join_level_distance",
     "new_band_lsd",
     "unevenness",
 ]
@@ -105,6 +106,24 @@ def unevenness(
     weights = above.float().unsqueeze(1)
     steps = weights * (levels[..., 1:] - levels[..., :-1]).abs()
     return steps.sum() / (weights.sum() * levels.shape[1]).clamp(min=1)
+
+
+def join_level_distance(
+    predicted: Tensor, wide: Tensor, sample_rate: int, bandwidth_hz: Tensor, frame: int = 1024
+) -> Tensor:
+    """Mean absolute difference of the levels from 100 Hz below the cutoff to 400 Hz above it.
+
+    In decades, per frame, loud frames weighted as in `band_level_distance`, whose bands begin only
+    above the join: a hole there is a line in the spectrogram.
+    """
+    bins = frame // 2 + 1
+    mask = band_mask(bins, sample_rate, bandwidth_hz + 50.0, bandwidth_hz + 400.0).unsqueeze(-1)
+    levels = []
+    for audio in (predicted, wide):
+        power = (mask * _power(audio, frame, frame // 2)).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+        levels.append(torch.log10(power / (frame * 3 / 8) + _FLOOR))
+    weights = torch.clamp((levels[1] + 10.0) / 4.0, 0.4, 1.6).square()
+    return (weights * (levels[1] - levels[0]).abs()).sum() / weights.sum()
 
 
 def join_error(

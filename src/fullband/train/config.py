@@ -98,6 +98,7 @@ class LossConfig:
     new_band_lsd: float = 0.0
     band_level: float = 0.0
     band_level_long: float = 0.0
+    join_level: float = 0.0
     unevenness: float = 0.0
     level_quantile: float = 0.5
     join_error: float = 0.0

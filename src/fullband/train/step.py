@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from fullband.losses.new_band import (
     band_level_distance,
     join_error,
+    join_level_distance,
     new_band_lsd,
     unevenness,
 )
@@ -72,6 +73,7 @@ def compute_loss(
         losses["band_level_long"] = lambda x, y: band_level_distance(
             x, y, *place, 2048, 8, weights.level_quantile
         )
+        losses["join_level"] = lambda x, y: join_level_distance(x, y, *place[:2])
         losses["unevenness"] = lambda x, y: unevenness(x, band.sample_rate, band.true_hz)
         losses["join_error"] = lambda x, y: join_error(x, y, *place[:2])
     total = torch.zeros((), device=wide.device)

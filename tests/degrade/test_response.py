@@ -45,7 +45,7 @@ def test_a_family_is_what_degrading_and_resampling_back_makes(family):
     # The families are those of a large ratio. At 4 the digital Chebyshev filter is a little steeper
     # than its analogue original beyond its edge at 0.8, the others differ by their tails alone.
     low = (0.8 if family == "chebyshev" else 0.97) * NYQUIST_HZ
-    kept = [band(audio, RATE, 0, low) for audio in (ours, back)]
+    kept = [band(audio, RATE, 20, low) for audio in (ours, back)]  # the table ends at 2 - 1 / 1024
     assert error_db(*kept) < -40
     for at in np.arange(0.05, 1.0, 0.05) * NYQUIST_HZ:
         levels = [rms_db(band(audio, RATE, at, at + 100)) for audio in (ours, back)]

@@ -44,12 +44,13 @@ def test_what_is_measured_is_what_was_made(voices):
     rows = {row["file"]: row for row in read_rows(voices)}
     assert len(rows) == 16
     assert table_of(voices).splitlines()[0] == (
-        "file,split,speaker,licence,seconds,sample_rate,channels,bandwidth_hz,bytes"
+        "file,split,speaker,licence,seconds,sample_rate,channels,bandwidth_hz,holes,bytes"
     )
     one, other = rows["s3/a.wav"], rows["s3/b.flac"]
     assert (one["seconds"], one["sample_rate"], one["channels"]) == ("0.500", "48000", "2")
     assert (other["seconds"], other["sample_rate"], other["channels"]) == ("0.250", "48000", "1")
     assert float(one["bandwidth_hz"]) == 24_000
+    assert 0.002 < float(one["holes"]) < 0.005  # noise has as many by itself
     assert float(other["bandwidth_hz"]) == pytest.approx(6000, abs=300)
     assert other["bytes"] == str((voices / "s3" / "b.flac").stat().st_size)
     assert {row["speaker"] for row in rows.values()} == {f"s{number}" for number in range(8)}

@@ -14,6 +14,7 @@ from fullband.models.registry import ARCHITECTURES, architecture, build_model, m
 SMALL = {
     "audiounet": {"width": 1 / 32},
     "dnn": {"patch": 64},
+    "extender": {"width": 4, "depth": 1},
     "tfilm": {"width": 1 / 32},
     "wiener": {"taps": 65},
 }
@@ -26,13 +27,14 @@ def test_every_architecture_keeps_the_contract(name):
     network, config_class = architecture(name)
     assert issubclass(network, Network)
     config = config_class()
-    assert config.ratio >= 2
+    assert config.ratio >= (1 if network.takes_bandwidth else 2)
     assert config.upsampling in ("spline", "sinc")
     assert config.stride >= 1
     assert config.context >= 0
     settings = {"name": name, **SMALL[name]}
     audio = torch.randn(2, 333)
-    assert build_model(settings).eval()(audio).shape == audio.shape
+    told = [torch.full((2, 1), 4000.0)] if network.takes_bandwidth else []
+    assert build_model(settings).eval()(audio, *told).shape == audio.shape
 
 
 def test_options_reach_the_configuration():

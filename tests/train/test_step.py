@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,13 @@ from torch import nn
 
 from fullband.losses.spectral import relative_error_db, rmse
 from fullband.train.config import LossConfig, OptimiserConfig, ScheduleConfig
-from fullband.train.step import compute_loss, learning_rate, make_optimiser, update_average
+from fullband.train.step import (
+    NewBand,
+    compute_loss,
+    learning_rate,
+    make_optimiser,
+    update_average,
+)
 
 
 def test_the_loss_is_the_weighted_sum_of_what_has_weight():
@@ -27,9 +34,41 @@ def test_the_loss_is_the_weighted_sum_of_what_has_weight():
 
 def test_every_loss_can_be_switched_on():
     wide = torch.randn(1, 8192)
-    names = set(LossConfig.__dataclass_fields__) - {"spectral_error_band"}
-    _, parts = compute_loss(LossConfig(**dict.fromkeys(names, 1.0)), 0.5 * wide, wide)
-    assert set(parts) == {"loss", *names}
+    names = set(LossConfig.__dataclass_fields__) - {"spectral_error_band", "level_quantile"}
+    weights = LossConfig(**dict.fromkeys(names, 1.0))
+    band = NewBand(16_000, torch.tensor([3000.0]), torch.tensor([7000.0]), torch.ones(1))
+    loss, parts = compute_loss(weights, 0.5 * wide, wide, band)
+    adversarial = {"adversarial", "feature_distance"}  # they need a discriminator, as the loop has
+    assert set(parts) == {"loss", *names} - adversarial
+    assert float(loss) == pytest.approx(sum(parts.values()) - parts["loss"], rel=1e-5)
+
+
+def test_without_a_new_band_its_losses_are_left_out():
+    wide = torch.randn(1, 8192)
+    weights = LossConfig(new_band_lsd=1.0, band_level=1.0, join_error=1.0)
+    assert set(compute_loss(weights, 0.5 * wide, wide)[1]) == {"loss", "rmse"}
+
+
+def test_the_new_band_is_judged_where_it_lies_and_as_far_as_it_is_true():
+    wide = torch.randn(2, 8192)
+    wide[1] *= 0.5
+    band = NewBand(16_000, torch.tensor([3000.0] * 2), torch.tensor([6000.0] * 2), torch.ones(2))
+    weights = LossConfig(
+        rmse=0.0, new_band_lsd=0.5, band_level=2.0, band_level_long=1.0, level_quantile=0.8
+    )
+    predicted = 0.5 * wide
+    _, parts = compute_loss(weights, predicted, wide, band)
+    step = 2 * math.log10(2)  # 6 dB down, in decades
+    assert parts["new_band_lsd"] == pytest.approx(step, abs=1e-3)
+    assert parts["band_level"] == pytest.approx(1.6 * step, abs=1e-3)
+    assert parts["band_level_long"] == pytest.approx(1.6 * step, abs=1e-3)
+    total = 0.5 * step + 3 * 1.6 * step
+    assert parts["loss"] == pytest.approx(total, abs=5e-3)
+    coarse = replace(band, fine=torch.tensor([1.0, 0.0]))
+    predicted[1] *= 0.1
+    _, parts = compute_loss(weights, predicted, wide, coarse)
+    assert parts["new_band_lsd"] == pytest.approx(step, abs=1e-3)
+    assert parts["band_level"] > 1.7 * step
 
 
 def test_the_learning_rate_rises_then_falls_as_a_cosine():

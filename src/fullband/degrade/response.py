@@ -48,7 +48,8 @@ class NarrowDraw:
     Attributes:
         nyquist_hz: half the narrow rate.
         response: amplitude at `[_STEPS]` frequencies from 0 to twice `nyquist_hz`.
-        aliased: whether what passes above `nyquist_hz` folds back below it.
+        aliased: whether what passes above `nyquist_hz` folds back below it. What lies above twice
+            that is lost either way.
         raised_by: how it was brought back to the wide rate: `soxr`, or a gentle filter (one of
             `GENTLE`) that leaves mirror images above `nyquist_hz`.
     """

@@ -23,7 +23,7 @@ class LevelDiscriminator(nn.Module):
     """Judges the map of band levels, as a patch discriminator (Isola et al., CVPR 2017) does.
 
     It sees the kept band too, so that it can tell whether the new one fits it, and where the new
-    one begins. What is not to be believed of a recording is blanked on both sides.
+    one begins. Bands that are not to be believed as a whole are blanked on both sides.
 
     Shape:
         audio `[B, T]`, bandwidth_hz and true_hz `[B]`; result a list of features
@@ -49,7 +49,8 @@ class LevelDiscriminator(nn.Module):
         masks = [
             F.avg_pool1d(mask.unsqueeze(1), _BINS) for mask in (believed, new)
         ]  # [B, 1, bands]
-        seen = [levels * masks[0], masks[1].expand_as(levels)]
+        whole = (masks[0] > 0.99).float()  # a band that is not true throughout shows what is not
+        seen = [levels * whole, masks[1].expand_as(levels)]
         x = torch.stack(seen, dim=1).transpose(2, 3)
         features = []
         for layer in self.layers[:-1]:

@@ -33,6 +33,7 @@ _FLOOR = 1e-11  # mean power of a sample, at full scale 1, below which nothing i
 _GATE_BELOW_HZ = 50.0  # the new band begins to open here below the end of the old
 _GATE_WIDTH_HZ = 150.0
 _LOWEST_HZ = 400.0  # what is translated reaches no lower
+_LOWEST_END_HZ = 1000.0  # and is taken from no lower an end
 _WHITENING_HZ = 450.0
 _SEEN = 1.1  # of the bandwidth: how far beyond the end of content the network looks
 _TINY = 1e-12
@@ -71,7 +72,9 @@ class ExtenderConfig:
             raise SettingsError(
                 "an extender needs a hop that is a multiple of 4, width, depth, expansion >= 1"
             )
-        if self.kernel % 2 == 0 or not self.dilations or min(self.dilations) < 1:
+        if self.sample_rate < 1:
+            raise SettingsError("an extender needs a sample rate above 0")
+        if self.kernel < 1 or self.kernel % 2 == 0 or not self.dilations or min(self.dilations) < 1:
             raise SettingsError("an extender needs an odd kernel and dilations >= 1")
 
     @property
@@ -275,7 +278,8 @@ class Extender(Network):
         frame (a shift by one bin turns the phase by half a turn every hop).
         """
         last_kept = torch.floor(end_hz / self.spacing_hz - 1.0)
-        end = last_kept.clamp(min=20.0).long()
+        lowest_end = max(2, round(_LOWEST_END_HZ / self.spacing_hz))
+        end = last_kept.clamp(min=float(lowest_end)).long()
         lowest = torch.maximum(end // 2, torch.full_like(end, round(_LOWEST_HZ / self.spacing_hz)))
         piece = torch.clamp((end - lowest) // 2 * 2, min=2)
         pieces = torch.clamp((self.bins - end + piece - 1) // piece, min=0)

@@ -84,10 +84,12 @@ def load_checkpoint(
     """Put everything back as `save_checkpoint` found it.
 
     Raises:
-        ModelError: the checkpoint is of another model.
+        ModelError: the checkpoint is of another model, or has no discriminator where one is needed.
     """
     if not folder.exists():  # stopped between the two renames of a save
         folder = folder.with_name(f"{folder.name}.old")
+    if adversary is not None and not (folder / "discriminator.safetensors").is_file():
+        raise ModelError(f"{folder}: has no discriminator, and this recipe needs one")
     try:
         model.load_state_dict(load_file(folder / "weights.safetensors"))
         if adversary is not None:

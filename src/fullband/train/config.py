@@ -60,6 +60,8 @@ class DataConfig:
             raise SettingsError("data needs 0 < lowest_hz < highest_hz and equaliser_db >= 0")
         if not (0 <= self.room <= 1 and 0 <= self.noise <= 1 and 0 <= self.balance <= 1):
             raise SettingsError("data needs room, noise and balance in [0, 1]")
+        if self.valid_files < 1:
+            raise SettingsError("data needs valid_files >= 1")
         if self.patch_samples < 1 or self.batch_size < 1 or not 0 <= self.speed < 0.5:
             raise SettingsError("data needs patch_samples, batch_size >= 1 and speed in [0, 0.5)")
 

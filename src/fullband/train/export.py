@@ -26,7 +26,7 @@ TOLERANCE = 1e-4
 """The most that the ONNX graph's output may differ from the torch model's, at full scale 1."""
 
 _OPSET = 18
-_BANDWIDTHS_HZ = (1700.0, 20_000.0)  # what models of any bandwidth are trained for
+_LOWEST_HZ = 1700.0  # of the bandwidths that models of any bandwidth are trained for
 
 
 def export_run(
@@ -50,7 +50,8 @@ def export_run(
 
     Raises:
         MissingFileError: the run has no checkpoint.
-        ModelError: the graph does not compute what the torch model does.
+        ModelError: the graph does not compute what the torch model does, or what it computes is
+            not a number.
     """
     model, settings, progress = load_average(run)
     training: dict[str, Any] = {
@@ -81,7 +82,7 @@ def export_model(
     """Write a torch model as `NAME.onnx` with its card, and check that both compute the same.
 
     Raises:
-        ModelError: they differ by more than `TOLERANCE`.
+        ModelError: they differ by more than `TOLERANCE`, or are not numbers.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.onnx"
@@ -113,7 +114,7 @@ def export_model(
         architecture=settings,
         sample_rate=config.sample_rate,
         entry_rate=None if model.takes_bandwidth else config.sample_rate // config.ratio,
-        bandwidth_range_hz=_BANDWIDTHS_HZ if model.takes_bandwidth else None,
+        bandwidth_range_hz=_bandwidths_hz(config) if model.takes_bandwidth else None,
         upsampling=config.upsampling,
         stride=config.stride,
         context=config.context,
@@ -189,6 +190,11 @@ def _quiet_exporter() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def _bandwidths_hz(config: NetworkConfig) -> tuple[float, float]:
+    """The bandwidths that a model of any bandwidth is trained for: up to 20 kHz at 48 kHz."""
+    return _LOWEST_HZ, config.sample_rate * 5 / 12
+
+
 def _rates(config: NetworkConfig) -> str:
     """`4 to 16 kHz` for a model of ratio 4 at 16 kHz, `any rate to` for one of ratio 1."""
     if config.ratio == 1:
@@ -205,7 +211,7 @@ def _compare(model: Network, exported: OnnxModel) -> None:
         told: list[np.ndarray] = []
         if model.takes_bandwidth:
             frames = 1 + length // model.config.stride
-            told = [generator.uniform(*_BANDWIDTHS_HZ, frames).astype(np.float32)]
+            told = [generator.uniform(*_bandwidths_hz(model.config), frames).astype(np.float32)]
         with torch.inference_mode():
             inputs = [torch.from_numpy(each).expand(batch, -1) for each in (audio, *told)]
             expected = model(*inputs).numpy()

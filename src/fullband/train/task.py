@@ -22,6 +22,7 @@ from fullband.corpora.dataset import Decoded, PairDataset
 from fullband.corpora.narrowing import MOST_HOLES, NarrowingDataset
 from fullband.corpora.notes import Notes
 from fullband.degrade import Degradation, degrade, lower_rate
+from fullband.errors import AudioFileError
 from fullband.evaluate.metrics import snr_db
 from fullband.evaluate.run import evaluate_recordings, fit_length, mean_scores, raw_system
 from fullband.models.network import NetworkConfig
@@ -29,6 +30,8 @@ from fullband.train.config import TrainConfig
 from fullband.train.step import NewBand
 
 __all__ = ["NarrowingTask", "PairTask", "Part"]
+
+_LEAST_NEW_HZ = 2000.0  # a recording has to be true for so much above the cutoff it is judged at
 
 Part = tuple[Decoded, Notes]
 """A split's samples and what is known of its recordings."""
@@ -68,7 +71,11 @@ class PairTask:
 
 
 class NarrowingTask:
-    """Patches varied and narrowed at random."""
+    """Patches varied and narrowed at random.
+
+    Raises:
+        AudioFileError: no recording is long enough to train on, or true high enough to judge by.
+    """
 
     cutoffs_hz = (4000, 6000, 8000, 12_000)
     methods = ("sinc-hann", "soxr", "kaiser")
@@ -78,6 +85,11 @@ class NarrowingTask:
         self._examples = NarrowingDataset(decoded, notes, config.data, config.run.seed)
         self._validation = validation
         self._files = config.data.valid_files
+        if not any(self._judged_at(cutoff_hz) for cutoff_hz in self.cutoffs_hz):
+            raise AudioFileError(
+                f"no recording for validation is true {_LEAST_NEW_HZ / 1000:g} kHz above "
+                f"{self.cutoffs_hz[0] / 1000:g} kHz"
+            )
 
     def fitting(self, batches: int) -> Iterator[tuple[Audio, Audio]]:
         """Nothing here is solved for."""
@@ -101,14 +113,15 @@ class NarrowingTask:
     def validate(self, run_model: Run, model: NetworkConfig) -> dict[str, float]:
         """Mean `lsd` per cutoff over recordings spread over the split, and over all cutoffs.
 
+        Recordings are judged at the cutoffs that lie 2 kHz below what they are true up to.
+
         `negative_lsd` is the mean of all with its sign turned, for `run.select`; `snr_loss_db` what
         the new band costs of the input's SNR, `tilt_db` its mean level against the original's.
         """
         decoded, notes = self._validation
         found: dict[str, list[float]] = {"snr_loss_db": [], "tilt_db": []}
         for cutoff_hz in self.cutoffs_hz:
-            fitting = [i for i in _by_turns(notes) if notes.true_hz[i] > cutoff_hz + 2000]
-            for number, index in enumerate(fitting[: self._files]):
+            for number, index in enumerate(self._judged_at(cutoff_hz)):
                 method = self.methods[number % len(self.methods)]
                 wide = decoded.recording(index)
                 scores = _judge(
@@ -127,6 +140,12 @@ class NarrowingTask:
             np.mean([value for name, value in means.items() if name.startswith("lsd_")])
         )
         return means
+
+    def _judged_at(self, cutoff_hz: float) -> list[int]:
+        """The recordings that are narrowed to that cutoff."""
+        notes = self._validation[1]
+        true = [i for i in _by_turns(notes) if notes.true_hz[i] > cutoff_hz + _LEAST_NEW_HZ]
+        return true[: self._files]
 
 
 def _judge(

@@ -1,0 +1,164 @@
+"""Losses on the new band: by hand on noise of known levels, and blind where they must be."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from fullband.losses.new_band import (
+    band_level_distance,
+    band_levels,
+    band_mask,
+    join_error,
+    new_band_lsd,
+)
+from signals import band, noise
+
+RATE = 16_000
+END_HZ, TRUE_HZ = 3000.0, 6000.0
+
+
+def batch(*recordings) -> torch.Tensor:
+    return torch.from_numpy(np.stack(recordings).astype(np.float32))
+
+
+def place(count: int = 1, end_hz: float = END_HZ, true_hz: float = TRUE_HZ):
+    return torch.full((count,), end_hz), torch.full((count,), true_hz)
+
+
+def lsd(predicted, wide, weights=None):
+    weights = torch.ones(len(wide)) if weights is None else torch.tensor(weights)
+    return float(new_band_lsd(predicted, wide, RATE, *place(len(wide)), weights))
+
+
+def level_distance(predicted, wide, **options):
+    return float(band_level_distance(predicted, wide, RATE, *place(len(wide)), **options))
+
+
+def changed(audio, low_hz, high_hz, gain):
+    """The same with one band so many times as strong."""
+    return audio + (gain - 1) * band(audio, RATE, low_hz, high_hz)
+
+
+@pytest.fixture
+def wide():
+    return noise(1, RATE)
+
+
+def test_the_mask_by_hand():
+    # Bins of 1 kHz: from 150 Hz below the end up to, not including, where it is true.
+    mask = band_mask(9, RATE, torch.tensor([3000.0, 3200.0, 0.0]), torch.tensor([6000.0] * 3))
+    assert mask.tolist() == [
+        [0, 0, 0, 1, 1, 1, 0, 0, 0],
+        [0, 0, 0, 0, 1, 1, 0, 0, 0],
+        [1, 1, 1, 1, 1, 1, 0, 0, 0],
+    ]
+
+
+def test_six_decibels_are_sixty_percent_of_a_decade(wide):
+    # log10 of a quarter of the power is -0.602. The distance has 1e-4 under its root.
+    predicted = batch(changed(wide, 2000, 8000, 0.5))
+    assert lsd(predicted, batch(wide)) == pytest.approx(2 * math.log10(2), abs=0.01)
+    for frame, bins in ((512, 6), (2048, 8)):
+        distance = level_distance(predicted, batch(wide), frame=frame, bins=bins)
+        assert distance == pytest.approx(2 * math.log10(2), abs=0.01)
+
+
+def test_what_is_right_costs_nothing(wide):
+    assert lsd(batch(wide), batch(wide)) == pytest.approx(0.01, abs=1e-6)
+    assert level_distance(batch(wide), batch(wide)) == 0
+
+
+def test_what_lies_outside_does_not_count(wide):
+    # A few bins of the frames' transform away, so that a window's main lobe does not reach in.
+    for low_hz, high_hz in ((0, 2600), (6300, 8000)):
+        other = batch(changed(wide, low_hz, high_hz, 0.3))
+        assert lsd(other, batch(wide)) < 0.03
+        assert level_distance(other, batch(wide)) < 0.01
+    inside = batch(changed(wide, 4000, 5000, 0.3))
+    assert lsd(inside, batch(wide)) > 0.4
+    assert level_distance(inside, batch(wide)) > 0.25
+
+
+def test_lsd_weighs_recordings(wide):
+    both = batch(wide, wide)
+    predicted = batch(changed(wide, 2000, 8000, 0.5), changed(wide, 2000, 8000, 0.1))
+    one, ten = lsd(predicted[:1], both[:1]), lsd(predicted[1:], both[:1])
+    assert ten == pytest.approx(2, abs=0.01)
+    assert lsd(predicted, both, [1.0, 0.0]) == pytest.approx(one, rel=1e-5)
+    assert lsd(predicted, both, [1.0, 3.0]) == pytest.approx((one + 3 * ten) / 4, rel=1e-5)
+    assert lsd(predicted, both, [0.0, 0.0]) == 0
+
+
+def test_levels_by_hand():
+    # White noise of a mean power of 0.01, and what is not there.
+    levels = band_levels(batch(noise(4, RATE, rms=0.1), np.zeros(4 * RATE)), 512, 6)
+    assert levels.shape == (2, 249, 42)
+    assert float(levels[0].exp().mean().log()) == pytest.approx(-2, abs=0.1)
+    np.testing.assert_allclose(levels[1], -11, atol=1e-5)
+
+
+def test_loud_bands_count_more():
+    # Levels of -2 and -11 to -10.9: the weights are ((-2 + 10) / 4)^2, at most 1.6^2, and 0.4^2.
+    loud, quiet = noise(1, RATE, rms=0.1), noise(1, RATE, seed=1, rms=1e-6)
+    wide = batch(np.concatenate([loud, quiet]))
+    only_loud = batch(np.concatenate([0.5 * loud, quiet]))
+    only_quiet = batch(np.concatenate([loud, 2 * quiet]))
+    share = np.array([1.6**2, 0.4**2]) / (1.6**2 + 0.4**2)
+    # In the quiet half the floor of 1e-11 counts: from 1.1e-11 to 1.4e-11.
+    assert level_distance(only_loud, wide) == pytest.approx(share[0] * 0.602, rel=0.05)
+    expected = share[1] * math.log10((4e-12 + 1e-11) / (1e-12 + 1e-11))
+    assert level_distance(only_quiet, wide) == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize("quantile", [0.3, 0.5, 0.8])
+def test_above_the_median_what_is_missing_costs_more(wide, quantile):
+    step = 2 * math.log10(2)
+    softer, louder = (batch(changed(wide, 2000, 8000, gain)) for gain in (0.5, 2.0))
+    missing = level_distance(softer, batch(wide), quantile=quantile)
+    surplus = level_distance(louder, batch(wide), quantile=quantile)
+    assert missing == pytest.approx(2 * quantile * step, abs=0.01)
+    assert surplus == pytest.approx(2 * (1 - quantile) * step, abs=0.01)
+
+
+def test_the_join_by_hand(wide):
+    end_hz, _ = place()
+
+    def error(predicted):
+        return float(join_error(batch(predicted), batch(wide), RATE, end_hz))
+
+    # A tenth too soft: an error of a hundredth of the power, and a thousandth for the floor.
+    assert error(0.9 * wide) == pytest.approx(math.log10(0.011), abs=1e-3)
+    assert error(wide) == pytest.approx(-3, abs=1e-3)
+    assert error(0 * wide) == pytest.approx(math.log10(1.001), abs=1e-3)
+    # It looks from 2850 to 3240 Hz.
+    assert error(changed(wide, 3400, 8000, 0.0)) < -2.9
+    assert error(changed(wide, 0, 2700, 0.0)) < -2.9
+    assert error(changed(wide, 2900, 3200, 0.0)) > -0.3
+
+
+LOSSES = [
+    lambda x, y, *at: new_band_lsd(x, y, RATE, *at, torch.ones(len(y))),
+    lambda x, y, *at: band_level_distance(x, y, RATE, *at),
+    lambda x, y, *at: band_level_distance(x, y, RATE, *at, 2048, 8, 0.7),
+    lambda x, y, *at: join_error(x, y, RATE, at[0]),
+]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("case", ["usual", "exact", "silence", "nothing true"])
+def test_gradients_are_finite(loss, case):
+    wide = torch.zeros(2, 4096) if case == "silence" else batch(noise(0.256, RATE)).repeat(2, 1)
+    predicted = (wide if case != "usual" else 0.5 * wide).clone().requires_grad_()
+    where = place(2, true_hz=1000.0 if case == "nothing true" else TRUE_HZ)
+    value = loss(predicted, wide, *where)
+    value.backward()
+    assert bool(torch.isfinite(value))
+    assert bool(torch.isfinite(predicted.grad).all())
+    if case == "usual":
+        value = value.detach()
+        downhill = predicted.detach() - 1e-2 * predicted.grad / predicted.grad.norm()
+        assert float(loss(downhill, wide, *where)) < float(value)

@@ -1,6 +1,6 @@
-"""What would the true envelope be worth? How a model's fine structure and noise compare under it.
+"""What the true envelope would be worth: a model's fine structure and noise compared under it.
 
-    python benchmarks/envelope_oracle.py MODEL CORPUS [--split valid-same] [--files 6] [--out F.json]
+    python benchmarks/envelope_oracle.py MODEL CORPUS [--only TEXT] [--files 6] [--out FILE]
 
 For each cutoff: the model as it is; its new band with the level of every band of some 500 Hz and
 10 ms set to the original's; and white noise above the cutoff with the same levels. `lsd` and ViSQOL

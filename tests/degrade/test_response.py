@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.signal
 
 from fullband.audio.resample import resample
 from fullband.degrade import METHODS, degrade, response
+from fullband.degrade.bandlimit import sinc_hann_kernel
 from fullband.degrade.response import (
     FAMILIES,
+    GENTLE,
     NarrowDraw,
     bandlimit_spectrum,
     draw_response,
@@ -79,7 +82,7 @@ def test_the_bandwidth_of_a_wall_is_the_narrow_nyquist_frequency(monkeypatch):
     draw = drawn("spectral-cut", 4000.0)
     # What brings it back begins to fall a few per cent below.
     assert 0.95 * 4000 < draw.bandwidth_hz < 4000
-    monkeypatch.setattr(response, "_brought_back", lambda: np.ones(2048))
+    monkeypatch.setattr(response, "_fixed_response", lambda family: np.ones(2048))
     assert draw.bandwidth_hz == 4000
 
 
@@ -124,3 +127,19 @@ def test_every_family_is_drawn_and_ends_near_the_narrow_nyquist_frequency():
         assert np.all(draw.response >= 0)
         assert draw.response.max() < 1.01
         assert 0.7 * 4000 < draw.bandwidth_hz <= 4000
+
+
+@pytest.mark.parametrize("family", GENTLE)
+def test_a_short_filter_on_the_way_up_leaves_the_mirror_images_it_leaves(family):
+    # The second path: down by the degradation, up by polyphase filtering with the same kernel.
+    wide = noise(1, RATE)
+    ratio = RATE // NARROW_RATE
+    narrow = degrade(wide, RATE, NARROW_RATE, family)
+    window = ("kaiser", 5.0) if family == "kaiser" else sinc_hann_kernel(ratio, 1)
+    expected = scipy.signal.resample_poly(narrow.astype(float), ratio, 1, window=window)
+    draw = NarrowDraw(family, NYQUIST_HZ, family_response(family, 8, 0.9, 0.5), True, family)
+    made = narrowed(wide, draw)
+    inside = slice(2000, -2000)
+    images = band(expected, RATE, NYQUIST_HZ, 1.2 * NYQUIST_HZ)
+    assert rms_db(images[inside]) > rms_db(expected[inside]) - 30
+    assert error_db(made[inside], expected[inside]) < -30

@@ -58,6 +58,7 @@ LOWEST_BANDWIDTH_HZ = 400.0
 _GATE_HZ = 50.0  # models that are told the bandwidth begin to add so far below it
 _FADE_S = 0.05  # where the bandwidth changes
 _BASELINE_RATE = 16_000
+_QUIETER_DB = 30.0  # a channel further below the whole is not brought to the same level
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Analysis:
         bandwidth_hz: where its content ends, over the whole of it.
         segments: the same as time goes by; more than one where it clearly and lastingly changes.
         level_db: its active level, relative to full scale.
+        channel_levels_db: the same of each channel.
         peak: its highest absolute sample.
     """
 
@@ -77,6 +79,7 @@ class Analysis:
     bandwidth_hz: float
     segments: tuple[Segment, ...]
     level_db: float
+    channel_levels_db: tuple[float, ...]
     peak: float
 
 
@@ -118,25 +121,33 @@ def analyse(
         bandwidth_hz: where its content ends, if that is known and need not be found.
     """
     bandwidth = None if bandwidth_hz is not None else BandwidthMeter(sample_rate)
-    level = LevelMeter(sample_rate)
+    level, levels = LevelMeter(sample_rate), [LevelMeter(sample_rate)]
     frames, channels, peak = 0, 1, 0.0
     for block in blocks:
         if bandwidth is not None:
             bandwidth.push(block)
         level.push(block)
+        if frames == 0:
+            levels = [LevelMeter(sample_rate) for _ in block]
+        if len(block) > 1:
+            for meter, channel in zip(levels, block, strict=True):
+                meter.push(channel[None])
         channels = block.shape[0]
         frames += block.shape[-1]
         peak = max(peak, float(np.max(block, initial=0.0)), -float(np.min(block, initial=0.0)))
     segments = [Segment(0, bandwidth_hz or 0.0)] if bandwidth is None else bandwidth.segments()
     if bandwidth is not None:
         bandwidth_hz = bandwidth.bandwidth_hz()
+    level_db = level.level_db()
+    channel_levels_db = [each.level_db() for each in levels] if channels > 1 else [level_db]
     return Analysis(
         sample_rate=sample_rate,
         channels=channels,
         frames=frames,
         bandwidth_hz=bandwidth_hz or 0.0,
         segments=tuple(segments),
-        level_db=level.level_db(),
+        level_db=level_db,
+        channel_levels_db=tuple(channel_levels_db),
         peak=peak,
     )
 
@@ -157,7 +168,11 @@ class EnhanceStage:
         self._kept = Resampler(source_rate, target_rate, channels)
         if not self.added:
             return
-        self._gain = np.float32(model_gain(analysis.level_db))
+        # The model sees every channel at the same level, so that a voice panned to a side gets the
+        # same new band in both, panned likewise; but what a far quieter one holds stays quieter.
+        quietest_db = analysis.level_db - _QUIETER_DB
+        gains = [model_gain(max(each, quietest_db)) for each in analysis.channel_levels_db]
+        self._gain = np.array(gains, np.float32)[:, None]
         self._base = None
         if model_rate != target_rate:
             self._base = Resampler(source_rate, model_rate, channels)
@@ -210,7 +225,7 @@ class EnhanceStage:
 
     def _beyond(self, predicted: Audio, base: Audio) -> Audio:
         """What the model says beyond its input, at the recording's own level."""
-        beyond: Audio = predicted * (1 / self._gain)
+        beyond: Audio = predicted / self._gain
         beyond -= base
         return beyond
 

@@ -3,9 +3,10 @@
     python docs/fill_tables.py [--check]
 
 A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed,
-training, systems, paper or sensitivity and PATH relative to the project; everything between is
-replaced. For a suite it is `paper: PATH METHOD METRIC` and `sensitivity: PATH METRIC`. With --check
-nothing is written, and a document whose tables are not those of the stored rows is an error.
+training, systems, margin, paper or sensitivity and PATH relative to the project; everything between
+is replaced. For a suite it is `paper: PATH METHOD METRIC` and `sensitivity: PATH METRIC`. With
+--check nothing is written, and a document whose tables are not those of the stored rows is an
+error.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fullband.evaluate.paper import paper_table, read_suite, sensitivity_table
+from fullband.evaluate.paper import CORPORA, paper_table, read_suite, sensitivity_table
 from fullband.evaluate.report import markdown_table, read_rows
 
 PROJECT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "docs/results.md")
 _TABLE = re.compile(
-    r"(<!-- (rows|speed|training|systems|bands|paper|sensitivity): (\S+)((?: \S+)*?) -->\n)"
+    r"(<!-- (rows|speed|training|systems|bands|paper|sensitivity|margin): (\S+)((?: \S+)*?) -->\n)"
     r"(.*?)(<!-- end -->)",
     re.DOTALL,
 )
@@ -51,6 +52,7 @@ def filled(text: str) -> str:
         opening, kind, path, words, _, end = match.groups()
         make = {
             "bands": bands_table,
+            "margin": margin_table,
             "paper": suite_table,
             "sensitivity": suite_table,
             "rows": rows_table,
@@ -75,9 +77,10 @@ def suite_table(path: Path, *words: str) -> str:
     stored = read_suite(path)
     table = paper_table(stored, *words) if len(words) == 2 else sensitivity_table(stored, *words)
     own = [one for one in stored if len(words) == 1 or one.task.method == words[0]]
-    commits = sorted({one.about["commit"] for one in own})
-    dates = sorted({one.about["date"] for one in own})
-    machines = sorted({one.about["machine"] for one in own})
+    origins = [place for one in own for place in (one.about, *one.about.get("later", {}).values())]
+    commits = sorted({place["commit"] for place in origins})
+    dates = sorted({place["date"] for place in origins})
+    machines = sorted({place["machine"] for place in origins})
     where = f"commit {', '.join(commits)}; {', '.join(machines)}; {', '.join(dates)}"
     return f"{table}\n\n{where}. Rows: `{path.relative_to(PROJECT)}`."
 
@@ -133,6 +136,28 @@ def bands_table(path: Path) -> str:
         lines.append("| " + " | ".join([name, *(f"{value:.1f}" for value in values)]) + " |")
     where = f"{origin(measured)}. Figures: `{path.relative_to(PROJECT)}`."
     return "\n".join([*lines, "", where])
+
+
+def margin_table(path: Path) -> str:
+    """What oracles would have to know to reach the paper's margins."""
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    lines = [
+        "| task | spline | ideal low-pass | aim | everything to | or a share of | floor, at most | "
+        "all but the floor |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in measured["rows"]:
+        material = CORPORA[row["corpus"]]
+        split = f", {row['split']}" if len(material.splits) > 1 else ""
+        reached = row["needed_hz"] is None
+        lines.append(
+            f"| {material.title}{split}, {row['ratio']}x | {row['spline']:.2f} | "
+            f"{row['ideal']:.2f} | {row['aim']:.2f} | "
+            + ("- | - | " if reached else f"{row['needed_hz']} Hz | {row['needed_share']:.0%} | ")
+            + f"{row['floor_share']:.1%} | {row['below_floor_db']:.1f} |"
+        )
+    where = f"commit {measured['commit']}; {measured['machine']}; {measured['date']}"
+    return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
 
 
 def training_table(path: Path) -> str:

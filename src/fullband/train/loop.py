@@ -27,12 +27,14 @@ from fullband.corpora.synthetic import synthetic_corpus
 from fullband.degrade import Degradation, lower_rate
 from fullband.errors import ModelError, SettingsError
 from fullband.evaluate.run import evaluate_recordings, mean_scores, raw_system
+from fullband.evaluate.suite import spread_files
 from fullband.models.network import Network
 from fullband.models.registry import build_model
 from fullband.settings import to_dict
 from fullband.train.checkpoint import Progress, load_average, load_checkpoint, save_checkpoint
 from fullband.train.config import TrainConfig
 from fullband.train.log import TrainLog
+from fullband.train.restore import load_exported
 from fullband.train.step import compute_loss, learning_rate, make_optimiser, update_average
 
 __all__ = ["train"]
@@ -53,7 +55,8 @@ def train(
         max_minutes: stop (with a checkpoint) once this much time has passed in this sitting.
         cache: where decoded corpora are kept, see `fullband.corpora.dataset.default_cache`.
         report: called after every step with the step, the steps in all and the loss parts.
-        start_from: another run, whose best averaged weights this one begins with.
+        start_from: another run, whose best averaged weights this one begins with, or an exported
+            model (`MODEL.onnx`).
 
     Raises:
         SettingsError: the run folder belongs to another recipe.
@@ -144,18 +147,26 @@ def train(
     return progress
 
 
-def _begin_from(run: Path, model: Network) -> None:
-    """Copy another run's best averaged weights.
+def _begin_from(start: Path, model: Network) -> None:
+    """Copy the best averaged weights of another run, or those of an exported model.
+
+    What is solved for rather than trained may have another size: it is solved for anew.
 
     Raises:
         MissingFileError: that run has no checkpoint.
-        ModelError: its model has other shapes.
+        ModelError: its model has other shapes, or an exported model is damaged.
     """
+    exported = start.suffix == ".onnx"
+    other = load_exported(str(start))[0] if exported else load_average(start)[0]
+    weights = other.state_dict()
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad and name in weights:
+            weights[name] = parameter
     try:
-        model.load_state_dict(load_average(run)[0].state_dict())
+        model.load_state_dict(weights)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise ModelError(f"{run}: does not fit this recipe's model ({reason})") from None
+        raise ModelError(f"{start}: does not fit this recipe's model ({reason})") from None
 
 
 def _validate(
@@ -193,8 +204,9 @@ def _corpus(config: TrainConfig, sample_rate: int, cache: Path | None) -> tuple[
     if config.data.corpus == "synthetic":
         return synthetic_corpus(sample_rate, seed=1), synthetic_corpus(sample_rate, seed=2, count=2)
     corpus = read_corpus(config.data.corpus)
+    training = decode(corpus, config.data.train_split, sample_rate, cache)
     return (
-        decode(corpus, config.data.train_split, sample_rate, cache),
+        spread_files(training, config.data.train_files or None),
         decode(corpus, config.data.valid_split, sample_rate, cache),
     )
 

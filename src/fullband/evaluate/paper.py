@@ -308,7 +308,7 @@ def write_paper_page(
 
 
 def read_suite(rows_folder: Path) -> list[Stored]:
-    """Every stored task.
+    """Every stored task, in the suite's order.
 
     Raises:
         MissingFileError: there is no `tasks.json` in the folder.
@@ -318,9 +318,12 @@ def read_suite(rows_folder: Path) -> list[Stored]:
     if not index.is_file():
         raise MissingFileError(f"{index}: not there; run fullband evaluate --suite paper first")
     stored = []
-    for name, about in _read_index(index).items():
-        task = Task(about["corpus"], about["split"], about["ratio"], about["method"])
-        with (rows_folder / f"{name}.csv").open(newline="", encoding="utf-8") as lines:
+    known = _read_index(index)
+    for task in paper_tasks():
+        if task.name not in known:
+            continue
+        about = known[task.name]
+        with (rows_folder / f"{task.name}.csv").open(newline="", encoding="utf-8") as lines:
             rows = [
                 {k: v if k in ("system", "file") else _number(v) for k, v in row.items()}
                 for row in csv.DictReader(lines)

@@ -3,10 +3,10 @@
     python docs/fill_tables.py [--check]
 
 A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed,
-training, systems, margin, paper or sensitivity and PATH relative to the project; everything between
-is replaced. For a suite it is `paper: PATH METHOD METRIC` and `sensitivity: PATH METRIC`. With
---check nothing is written, and a document whose tables are not those of the stored rows is an
-error.
+training, systems, margin, filters, readout, paper or sensitivity and PATH relative to the project;
+everything between is replaced. For a suite it is `paper: PATH METHOD METRIC` and
+`sensitivity: PATH METRIC`. With --check nothing is written, and a document whose tables are not
+those of the stored rows is an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from fullband.evaluate.report import markdown_table, read_rows
 PROJECT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "docs/results.md")
 _TABLE = re.compile(
-    r"(<!-- (rows|speed|training|systems|bands|paper|sensitivity|margin): (\S+)((?: \S+)*?) -->\n)"
+    r"(<!-- (rows|speed|training|systems|bands|paper|sensitivity|margin|filters|readout): "
+    r"(\S+)((?: \S+)*?) -->\n)"
     r"(.*?)(<!-- end -->)",
     re.DOTALL,
 )
@@ -52,9 +53,11 @@ def filled(text: str) -> str:
         opening, kind, path, words, _, end = match.groups()
         make = {
             "bands": bands_table,
+            "filters": filters_table,
             "margin": margin_table,
             "paper": suite_table,
             "sensitivity": suite_table,
+            "readout": readout_table,
             "rows": rows_table,
             "speed": speed_table,
             "systems": systems_table,
@@ -157,6 +160,41 @@ def margin_table(path: Path) -> str:
             + f"{row['floor_share']:.1%} | {row['below_floor_db']:.1f} |"
         )
     where = f"commit {measured['commit']}; {measured['machine']}; {measured['date']}"
+    return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
+
+
+def filters_table(path: Path) -> str:
+    """The best linear filters of some lengths, beside the ideal low-pass."""
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    lines = [
+        "| task | taps | batches | whole files | without their ends |",
+        "|---|---|---|---|---|",
+    ]
+    for row in measured["rows"]:
+        material = CORPORA[row["corpus"]]
+        split = f", {row['split']}" if len(material.splits) > 1 else ""
+        lines.append(
+            f"| {material.title}{split}, {row['ratio']}x | {row['taps']} | {row['batches']} | "
+            f"{row['whole']:+.3f} | {row['middle']:+.3f} |"
+        )
+    where = f"commit {measured['commit']}; {measured['machine']}; {measured['date']}"
+    return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
+
+
+def readout_table(path: Path) -> str:
+    """What a network's last features hold, as SNR."""
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    scores = measured["snr_db"]
+    lines = [
+        "| " + " | ".join(scores) + " |",
+        "|" + "---|" * len(scores),
+        "| " + " | ".join(f"{value:.4f}" for value in scores.values()) + " |",
+    ]
+    where = (
+        f"{measured['model']}; {measured['corpus']}, {measured['files']} files of split "
+        f"{measured['split']}; commit {measured['commit']}; {measured['machine']}; "
+        f"{measured['date']}"
+    )
     return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
 
 

@@ -3,12 +3,11 @@
     python docs/fill_tables.py [--check]
 
 A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed,
-training, systems, paper, sensitivity or speech and PATH relative to the project; everything
-between is replaced. For a suite it is `paper: PATH METHOD METRIC`, `sensitivity: PATH METRIC`, and
-`speech: PATH TABLE WORDS`, see `fullband.evaluate.speech.speech_table`, `speech: PATH speed` or
-`speech: PATH oracle`.
-With --check nothing is written, and a document whose tables are not those of the stored rows is an
-error.
+training, systems, margin, filters, readout, paper, sensitivity or speech and PATH relative to the
+project; everything between is replaced. For a suite it is `paper: PATH METHOD METRIC`,
+`sensitivity: PATH METRIC`, and `speech: PATH TABLE WORDS`, see
+`fullband.evaluate.speech.speech_table`, `speech: PATH speed` or `speech: PATH oracle`. With --check
+nothing is written, and a document whose tables are not those of the stored rows is an error.
 """
 
 from __future__ import annotations
@@ -20,14 +19,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fullband.evaluate.paper import paper_table, read_suite, sensitivity_table
+from fullband.evaluate.paper import CORPORA, paper_table, read_suite, sensitivity_table
 from fullband.evaluate.report import markdown_table, read_rows
 from fullband.evaluate.speech import speech_table
 
 PROJECT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "docs/results.md")
 _TABLE = re.compile(
-    r"(<!-- (rows|speed|training|systems|bands|paper|sensitivity|speech): (\S+)((?: \S+)*?) -->\n)"
+    r"(<!-- (rows|speed|training|systems|bands|paper|sensitivity|margin|filters|readout|speech): "
+    r"(\S+)((?: \S+)*?) -->\n)"
     r"(.*?)(<!-- end -->)",
     re.DOTALL,
 )
@@ -55,9 +55,12 @@ def filled(text: str) -> str:
         opening, kind, path, words, _, end = match.groups()
         make = {
             "bands": bands_table,
+            "filters": filters_table,
+            "margin": margin_table,
             "paper": suite_table,
             "sensitivity": suite_table,
             "speech": speech_suite_table,
+            "readout": readout_table,
             "rows": rows_table,
             "speed": speed_table,
             "systems": systems_table,
@@ -80,9 +83,10 @@ def suite_table(path: Path, *words: str) -> str:
     stored = read_suite(path)
     table = paper_table(stored, *words) if len(words) == 2 else sensitivity_table(stored, *words)
     own = [one for one in stored if len(words) == 1 or one.task.method == words[0]]
-    commits = sorted({one.about["commit"] for one in own})
-    dates = sorted({one.about["date"] for one in own})
-    machines = sorted({one.about["machine"] for one in own})
+    origins = [place for one in own for place in (one.about, *one.about.get("later", {}).values())]
+    commits = sorted({place["commit"] for place in origins})
+    dates = sorted({place["date"] for place in origins})
+    machines = sorted({place["machine"] for place in origins})
     where = f"commit {', '.join(commits)}; {', '.join(machines)}; {', '.join(dates)}"
     return f"{table}\n\n{where}. Rows: `{path.relative_to(PROJECT)}`."
 
@@ -194,6 +198,63 @@ def bands_table(path: Path) -> str:
         lines.append("| " + " | ".join([name, *(f"{value:.1f}" for value in values)]) + " |")
     where = f"{origin(measured)}. Figures: `{path.relative_to(PROJECT)}`."
     return "\n".join([*lines, "", where])
+
+
+def margin_table(path: Path) -> str:
+    """What oracles would have to know to reach the paper's margins."""
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    lines = [
+        "| task | spline | ideal low-pass | aim | everything to | or a share of | floor, at most | "
+        "all but the floor |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in measured["rows"]:
+        material = CORPORA[row["corpus"]]
+        split = f", {row['split']}" if len(material.splits) > 1 else ""
+        reached = row["needed_hz"] is None
+        lines.append(
+            f"| {material.title}{split}, {row['ratio']}x | {row['spline']:.2f} | "
+            f"{row['ideal']:.2f} | {row['aim']:.2f} | "
+            + ("- | - | " if reached else f"{row['needed_hz']} Hz | {row['needed_share']:.0%} | ")
+            + f"{row['floor_share']:.1%} | {row['below_floor_db']:.1f} |"
+        )
+    where = f"commit {measured['commit']}; {measured['machine']}; {measured['date']}"
+    return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
+
+
+def filters_table(path: Path) -> str:
+    """The best linear filters of some lengths, beside the ideal low-pass."""
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    lines = [
+        "| task | taps | batches | whole files | without their ends |",
+        "|---|---|---|---|---|",
+    ]
+    for row in measured["rows"]:
+        material = CORPORA[row["corpus"]]
+        split = f", {row['split']}" if len(material.splits) > 1 else ""
+        lines.append(
+            f"| {material.title}{split}, {row['ratio']}x | {row['taps']} | {row['batches']} | "
+            f"{row['whole']:+.3f} | {row['middle']:+.3f} |"
+        )
+    where = f"commit {measured['commit']}; {measured['machine']}; {measured['date']}"
+    return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
+
+
+def readout_table(path: Path) -> str:
+    """What a network's last features hold, as SNR."""
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    scores = measured["snr_db"]
+    lines = [
+        "| " + " | ".join(scores) + " |",
+        "|" + "---|" * len(scores),
+        "| " + " | ".join(f"{value:.4f}" for value in scores.values()) + " |",
+    ]
+    where = (
+        f"{measured['model']}; {measured['corpus']}, {measured['files']} files of split "
+        f"{measured['split']}; commit {measured['commit']}; {measured['machine']}; "
+        f"{measured['date']}"
+    )
+    return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
 
 
 def training_table(path: Path) -> str:

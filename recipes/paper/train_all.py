@@ -4,10 +4,11 @@
         --runs runs/paper --models weights/paper [--only TEXT] [--jobs 2] [--list]
 
 Stages begin from one another: 4x first, the other ratios from it, and for the causal filter the
-same networks with their equalisers solved for anew (the one training step has no learning rate).
-A stage that was run and exported is left alone, so that it goes on where it was stopped; --only
-takes those whose name contains the text and what they begin from, and --list prints their commands
-and does nothing. Every stage runs on one core; two cores do best with --jobs 2.
+same networks with their equalisers solved for anew (`fullband refit`).
+A stage whose model lies in --models is left alone, and those after it begin from that model where
+its run is gone, so that the set goes on where it was stopped; --only takes those whose name
+contains the text and what they begin from, and --list prints their commands and does nothing. Every
+stage runs on one core; two cores do best with --jobs 2.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ FIDELITY = {"relative_error_db": 0.5, "spectral_error_db": 1.0}
 
 @dataclass(frozen=True)
 class Stage:
-    """One training. `after` names the stage whose weights it begins with."""
+    """One training, or one refit. `after` names the stage whose weights it begins with."""
 
     name: str
     recipe: str
@@ -43,9 +44,23 @@ class Stage:
     learning_rate: float = 0.0
     loss: tuple[tuple[str, float], ...] = ()
     released: bool = True
+    refit: bool = False
 
-    def command(self, runs: Path, folder: str) -> list[str]:
-        """What `fullband` is called with."""
+    def commands(self, runs: Path, models: Path, folder: str) -> list[list[str]]:
+        """What `fullband` is called with, one call after the other."""
+        made_by = f"python recipes/paper/train_all.py --only {self.name}"
+        if self.refit:
+            command = ["refit", str(models / f"{self.after}.onnx"), folder, "--name", self.name]
+            command += ["--method", self.method, "-o", str(models), "--command", made_by]
+            return [command]
+        commands = [self.training(runs, models, folder)]
+        if self.released:
+            command = ["export", str(runs / self.name), "--name", self.name, "-o", str(models)]
+            commands.append([*command, "--half", "--command", made_by])
+        return commands
+
+    def training(self, runs: Path, models: Path, folder: str) -> list[str]:
+        """The call that trains."""
         settings: dict[str, object] = {"data.corpus": folder, "model.ratio": self.ratio}
         if self.corpus in VALID:
             settings["data.valid_split"] = VALID[self.corpus]
@@ -59,7 +74,9 @@ class Stage:
         settings |= {f"loss.{name}": value for name, value in self.loss}
         command = ["train", str(RECIPES / f"{self.recipe}.toml"), "--run", str(runs / self.name)]
         if self.after:
-            command += ["--start-from", str(runs / self.after)]
+            run, model = runs / self.after, models / f"{self.after}.onnx"
+            start = model if model.is_file() and not run.is_dir() else run
+            command += ["--start-from", str(start)]
         for key, value in settings.items():
             command += ["--set", f"{key}={value}"]
         return command
@@ -72,7 +89,11 @@ def stages(corpus: str) -> list[Stage]:
         for method, suffix in SUFFIX.items():
             for ratio in (4,) if method == "subsample" else RATIOS:
                 name = f"{recipe}-{corpus}-{ratio}x{suffix}"
-                found.append(Stage(name, recipe, corpus, ratio, method))
+                plain = f"{recipe}-{corpus}-{ratio}x"
+                if recipe == "wiener" and suffix:
+                    found.append(Stage(name, recipe, corpus, ratio, method, plain, refit=True))
+                else:
+                    found.append(Stage(name, recipe, corpus, ratio, method))
 
     # AudioUNet: texture first, then fidelity, and a short last stage at every ratio.
     first = f"audiounet-{corpus}-4x-first"
@@ -113,13 +134,14 @@ def finishing(
             count, rate, after = steps, 1e-3, f"{recipe}-{corpus}-{ratio}x"
             if method == "chebyshev":
                 count, after = steps_at.get(ratio, steps), base
-            elif method == "chebyshev-causal":
-                count, rate = 1, 1e-9
-            else:
+            elif method == "subsample":
                 count = 100
             if not count:
                 continue  # the base is the model
             name = f"{recipe}-{corpus}-{ratio}x{suffix}"
+            if method == "chebyshev-causal":
+                found.append(Stage(name, recipe, corpus, ratio, method, after, refit=True))
+                continue
             band = ("spectral_error_band", 1.25 / ratio)
             weights = (*loss, band, ("lsd_2017", lsd_weight))
             found.append(Stage(name, recipe, corpus, ratio, method, after, count, 0, rate, weights))
@@ -138,12 +160,14 @@ def main() -> None:
     folders = dict(pair.split("=", 1) for pair in options.corpora)
     every = {stage.name: stage for corpus in folders for stage in stages(corpus)}
     wanted = {name for name in every if options.only in name}
-    while missing := {every[name].after for name in wanted} - wanted - {""}:
+    made = {name for name in every if (options.models / f"{name}.json").is_file()}
+    while missing := {every[name].after for name in wanted - made} - wanted - {""}:
         wanted |= missing
     planned = [stage for name, stage in every.items() if name in wanted]
     if options.list:
         for stage in planned:
-            print("fullband", shlex.join(stage.command(options.runs, folders[stage.corpus])))
+            for command in stage.commands(options.runs, options.models, folders[stage.corpus]):
+                print("fullband", shlex.join(command))
         return
     Queue(planned, folders, options.runs, options.models).work(options.jobs)
 
@@ -188,21 +212,11 @@ class Queue:
             return None
 
     def _run(self, stage: Stage) -> bool:
-        made = self.runs / stage.name / "best"
-        if (self.models / f"{stage.name}.json").is_file() and made.is_dir():
+        if (self.models / f"{stage.name}.json").is_file():
             return True
-        command = stage.command(self.runs, self.folders[stage.corpus])
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        made_by = f"python recipes/paper/train_all.py --only {stage.name}"
-        calls = [command]
-        if stage.released:
-            run = str(self.runs / stage.name)
-            export = ["export", run, "--name", stage.name, "-o", str(self.models), "--half"]
-            calls.append([*export, "--command", made_by])
-        for arguments in calls:
-            done = subprocess.run(
-                [sys.executable, "-m", "fullband.cli", *arguments], env=environment
-            )
+        for command in stage.commands(self.runs, self.models, self.folders[stage.corpus]):
+            done = subprocess.run([sys.executable, "-m", "fullband.cli", *command], env=environment)
             if done.returncode:
                 print(f"{stage.name}: failed", file=sys.stderr)
                 return False

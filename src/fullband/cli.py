@@ -202,7 +202,11 @@ def models() -> None:
     metavar="SECTION.KEY=VALUE",
     help="Change one setting of the recipe; may be repeated.",
 )
-@click.option("--start-from", metavar="RUN", help="Begin with the weights of another run.")
+@click.option(
+    "--start-from",
+    metavar="RUN|MODEL.onnx",
+    help="Begin with the weights of another run, or of an exported model.",
+)
 def train(
     recipe: str,
     run_folder: str | None,
@@ -428,6 +432,21 @@ def export(
         command=made_by,
         half=half,
     )
+    click.echo(f"wrote {path} and its card")
+
+
+@main.command()
+@click.argument("model", metavar="MODEL.onnx")
+@click.argument("corpus", metavar="CORPUS")
+@click.option("--method", default="chebyshev", show_default=True, help="How narrow audio is made.")
+@click.option("--name", required=True, help="What the new model shall be called.")
+@click.option("--command", "made_by", default="", help="The command that made it, for its card.")
+@click.option("-o", "--output", default=".", metavar="DIR", help="Folder for .onnx and .json.")
+def refit(model: str, corpus: str, method: str, name: str, made_by: str, output: str) -> None:
+    """Solve anew for an exported model's equaliser: another low-pass, the same network."""
+    from fullband.train.refit import refit_exported
+
+    path = refit_exported(model, corpus, method, name, Path(output), made_by)
     click.echo(f"wrote {path} and its card")
 
 

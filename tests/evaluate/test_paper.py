@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from fractions import Fraction
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
 from click.testing import CliRunner
 
 from fullband.cli import main
+from fullband.engine import open_model
 from fullband.errors import MissingFileError, ModelError, SettingsError
 from fullband.evaluate import paper
 from fullband.evaluate.paper import (
@@ -110,8 +113,9 @@ def test_a_suite_goes_on_where_it_was_stopped(tmp_path, corpus, models, monkeypa
     assert [one.task.ratio for one in read_suite(rows)] == [2]  # three systems; four is half done
     first = (rows / "single-test-2x-chebyshev.csv").stat().st_mtime_ns
     monkeypatch.undo()
+    evaluate_paper({"single": corpus}, models, rows, only="8x-chebyshev-causal")  # out of turn
     evaluate_paper({"single": corpus}, models, rows)
-    assert len(read_suite(rows)) == len(paper_tasks(("single",)))
+    assert [one.task for one in read_suite(rows)] == paper_tasks(("single",))
     assert (rows / "single-test-2x-chebyshev.csv").stat().st_mtime_ns == first
 
 
@@ -121,6 +125,49 @@ def test_only_the_tasks_that_are_asked_for(tmp_path, corpus, models):
     assert {one.task.ratio for one in read_suite(tmp_path)} == {4}
     with pytest.raises(SettingsError, match="no task of the suite has 'opera'"):
         evaluate_paper({"single": corpus}, models, tmp_path, only="opera")
+
+
+def test_new_and_changed_models_are_scored_and_the_rest_is_kept(tmp_path, corpus, models):
+    rows = tmp_path / "rows"
+
+    def scored(**options):
+        evaluate_paper({"single": corpus}, models, rows, only="4x-chebyshev", **options)
+        return next(s for s in read_suite(rows) if s.task.name == "single-test-4x-chebyshev")
+
+    first = scored()
+    for suffix in (".onnx", ".json"):
+        (models / f"audiounet-single-4x{suffix}").rename(models / f"tfilm-single-4x{suffix}")
+        (models / f"audiounet-single-4x-aliased{suffix}").unlink()
+    # It is another system by its name now, and AudioUNet is gone: nothing is lost for it.
+    second = scored()
+    assert second.values("tfilm", "snr_db") == first.values("audiounet", "snr_db")
+    assert [row for row in second.rows if row["system"] != "tfilm"] == first.rows
+    assert set(second.about["later"]) == {"tfilm"}
+    assert set(second.about["model_sha256"]) == {*first.about["model_sha256"], "tfilm"}
+    # Another network under the same name: its rows alone are other ones.
+    card = json.loads((models / "tfilm-single-4x.json").read_text())
+    weights = models / "tfilm-single-4x.onnx"
+    graph = onnx.load(weights)
+    largest = max(graph.graph.initializer, key=lambda one: len(one.raw_data))
+    largest.raw_data = bytes(len(largest.raw_data))
+    onnx.save(graph, weights)
+    card["sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+    (models / "tfilm-single-4x.json").write_text(json.dumps(card))
+    open_model.cache_clear()  # within one process a file is opened once
+    third = scored()
+    assert third.values("tfilm", "snr_db") != second.values("tfilm", "snr_db")
+    assert [row["system"] for row in third.rows] == [row["system"] for row in second.rows]
+    before = (rows / "single-test-4x-chebyshev.csv").stat().st_mtime_ns
+    assert scored().rows == third.rows
+    assert (rows / "single-test-4x-chebyshev.csv").stat().st_mtime_ns == before
+
+
+def test_new_models_are_scored_on_the_same_files_or_not_at_all(tmp_path, corpus, models):
+    evaluate_paper({"single": corpus}, models, tmp_path / "rows", limit=1, only="4x-chebyshev")
+    for suffix in (".onnx", ".json"):
+        (models / f"audiounet-single-4x{suffix}").rename(models / f"tfilm-single-4x{suffix}")
+    with pytest.raises(SettingsError, match="has rows of other files; give the same --limit"):
+        evaluate_paper({"single": corpus}, models, tmp_path / "rows", only="4x-chebyshev")
 
 
 def test_perceptual_scores_are_taken_of_some_files(tmp_path, corpus, models, monkeypatch):

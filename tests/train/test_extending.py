@@ -322,4 +322,4 @@ def test_a_network_that_gives_no_numbers_is_refused():
                 return network(torch.from_numpy(audio), told).numpy()
 
     with pytest.raises(ModelError, match="tiny: the exported graph differs from the model by nan"):
-        export._compare(network, Same())
+        export.compare_exported(network, Same())

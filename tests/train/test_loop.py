@@ -7,12 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file
 
 from fullband.errors import AudioFileError, MissingFileError, ModelError, SettingsError
+from fullband.train import loop
 from fullband.train.config import read_recipe
+from fullband.train.export import export_run
 from fullband.train.loop import train
+from signals import noise
 
 TINY = Path(__file__).parents[2] / "recipes" / "tiny.toml"
 
@@ -173,6 +177,52 @@ def test_starting_from_another_run(tmp_path, trained):
 def test_starting_from_a_run_of_another_shape_is_refused(tmp_path, trained):
     with pytest.raises(ModelError, match="does not fit"):
         train(tiny("model.width=0.125"), tmp_path, start_from=trained)
+
+
+def test_starting_from_an_exported_model(tmp_path, trained):
+    model = export_run(trained, "begun", tmp_path)
+    train(
+        tiny("schedule.steps=1", "optimiser.learning_rate=0.0"),
+        tmp_path / "run",
+        None,
+        None,
+        None,
+        model,
+    )
+    begun_from = load_file(trained / "best" / "average.safetensors")
+    for name, value in weights(tmp_path / "run").items():
+        assert torch.equal(value, begun_from[name])
+
+
+def test_what_is_solved_for_may_have_another_length(tmp_path):
+    short, long = ("model.equaliser_taps=9", "schedule.steps=1"), "model.equaliser_taps=17"
+    train(tiny(*short), tmp_path / "short")
+    train(
+        tiny(*short, long, "optimiser.learning_rate=0.0"),
+        tmp_path / "long",
+        start_from=tmp_path / "short",
+    )
+    begun_from = load_file(tmp_path / "short" / "best" / "average.safetensors")
+    for name, value in weights(tmp_path / "long").items():
+        if name == "equaliser.kernels":
+            assert value.shape[-1] == 17
+            assert value.abs().sum() > 1.001  # no longer the unit impulse it was built as
+        else:
+            assert torch.equal(value, begun_from[name])
+
+
+def test_training_on_some_of_the_files(tmp_path):
+    """As many as were asked for, and no others: three files of constants tell which were seen."""
+    for split, levels in (("train", (1, 2, 3)), ("valid", (1,))):
+        (tmp_path / split).mkdir()
+        for level in levels:
+            audio = 0.1 * level * noise(0.5, 16_000)
+            soundfile.write(tmp_path / split / f"{level}.wav", audio, 16_000)
+    config = tiny(f"data.corpus={tmp_path}", "data.train_files=2")
+    training, validation = loop._corpus(config, 16_000, tmp_path)
+    assert training.names == ("train/1.wav", "train/3.wav")
+    assert len(validation) == 1
+    assert len(loop._corpus(tiny(f"data.corpus={tmp_path}"), 16_000, tmp_path)[0]) == 3
 
 
 def test_starting_from_nothing_is_refused(tmp_path):

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from fullband.audio.samples import Audio
+from fullband.card import read_card
 from fullband.corpora.dataset import Decoded, decode
 from fullband.corpora.manifest import read_corpus
 from fullband.degrade import Degradation, lower_rate
@@ -26,7 +27,7 @@ from fullband.engine import OnnxModel, open_model
 from fullband.errors import MissingFileError, ModelError, SettingsError
 from fullband.evaluate.page import PageTask, write_page
 from fullband.evaluate.perceptual import Kind, score_perceptual
-from fullband.evaluate.report import mean_cell, write_rows
+from fullband.evaluate.report import mean_cell, read_rows, write_rows
 from fullband.evaluate.run import System, evaluate_recordings, raw_system
 from fullband.evaluate.suite import bare_systems, ideal_lowpass_system, provenance, spread_files
 
@@ -138,19 +139,35 @@ def task_systems(task: Task, decoded: Decoded, models: Path) -> dict[str, tuple[
     """
     systems = {"ideal-lowpass": (ideal_lowpass_system(decoded), "")}
     systems |= {name: (system, "") for name, system in bare_systems().items()}
+    for name, path in _model_files(task, models).items():
+        model = open_model(str(path))
+        if not isinstance(model, OnnxModel):
+            raise ModelError(f"{path}: not an exported model")
+        systems[name] = raw_system(model.run, model.card), model.card.sha256
+    return systems
+
+
+def _model_files(task: Task, models: Path) -> dict[str, Path]:
+    """The models there are for a task, by the name of their system."""
+    found = {}
     for architecture in LEARNED:
         for method, suffix in METHODS.items():
             matching = method == task.method
             if not matching and (architecture != "audiounet" or task.ratio != 4):
                 continue
-            name = architecture if matching else f"{architecture} trained on {method}"
             path = models / f"{architecture}-{task.corpus}-{task.ratio}x{suffix}.onnx"
             if path.is_file():
-                model = open_model(str(path))
-                if not isinstance(model, OnnxModel):
-                    raise ModelError(f"{path}: not an exported model")
-                systems[name] = raw_system(model.run, model.card), model.card.sha256
-    return systems
+                found[architecture if matching else f"{architecture} trained on {method}"] = path
+    return found
+
+
+def _outdated(task: Task, models: Path, scored: Mapping[str, str]) -> list[str]:
+    """The systems whose model there is and is not the one with that digest."""
+    return [
+        name
+        for name, path in _model_files(task, models).items()
+        if read_card(path.with_suffix(".json")).sha256 != scored.get(name)
+    ]
 
 
 def evaluate_paper(
@@ -163,7 +180,10 @@ def evaluate_paper(
     cache: Path | None = None,
     only: str = "",
 ) -> None:
-    """Score every system on every task of the given corpora; tasks that have rows are left alone.
+    """Score every system on every task of the given corpora.
+
+    A task that has rows is scored again only for models that are new or not the ones it was scored
+    with, so that what is there stays; a model that is gone keeps its rows.
 
     Args:
         corpora: where each lies, by its name in `CORPORA`.
@@ -190,20 +210,37 @@ def evaluate_paper(
         if progress is not None:
             progress(task.name, done, len(tasks))
         path = rows_folder / f"{task.name}.csv"
-        if path.is_file() and task.name in known:
+        scored = known.get(task.name, {}) if path.is_file() else {}
+        outdated = _outdated(task, models, scored.get("model_sha256", {}))
+        if scored and not outdated:
             continue
         decoded = decode(read_corpus(corpora[task.corpus]), task.split, SAMPLE_RATE, cache)
         decoded = spread_files(decoded, limit)
+        kept = read_rows(path) if scored else []
+        if kept and {row["file"] for row in kept} != set(decoded.names):
+            raise SettingsError(
+                f"{path}: has rows of other files; give the same --limit or delete it"
+            )
         systems = task_systems(task, decoded, models)
-        heard = 0 if task.method == "chebyshev-causal" else min(perceptual, len(decoded))
+        if scored:
+            systems = {name: systems[name] for name in outdated}
+        deaf = task.method == "chebyshev-causal" or (kept and "visqol" not in kept[0])
+        heard = 0 if deaf else min(perceptual, len(decoded))
         extra = _listen(CORPORA[task.corpus].kind, len(decoded), heard)
-        rows: list[dict[str, Any]] = []
+        rows = [row for row in kept if row["system"] not in systems]
         for name, (system, _) in systems.items():
-            scored = evaluate_recordings(system, decoded, task.degradation, extra=extra)
-            rows += [{"system": name, **row} for row in scored]
+            made = evaluate_recordings(system, decoded, task.degradation, extra=extra)
+            rows += [{"system": name, **row} for row in made]
+        order = [*SYSTEMS, *sorted({str(row["system"]) for row in rows} - set(SYSTEMS))]
+        rows.sort(key=lambda row: order.index(str(row["system"])))
         write_rows(rows, path)
         weights = {name: digest for name, (_, digest) in systems.items() if digest}
-        known[task.name] = {**asdict(task), **provenance(), "model_sha256": weights}
+        if scored:
+            later = {**scored.get("later", {}), **dict.fromkeys(systems, provenance())}
+            weights = {**scored["model_sha256"], **weights}
+            known[task.name] = {**scored, "model_sha256": weights, "later": later}
+        else:
+            known[task.name] = {**asdict(task), **provenance(), "model_sha256": weights}
         part = index.with_suffix(".part")
         part.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
         part.replace(index)
@@ -216,7 +253,8 @@ class Stored:
     """A task's scores as they were kept.
 
     Attributes:
-        about: what `tasks.json` says: commit, machine, date, digests of the weights.
+        about: what `tasks.json` says: commit, machine, date, digests of the weights, and under
+            `later` the origin of the systems that were scored in a later call.
         rows: one per system and file, numbers being numbers.
     """
 
@@ -270,7 +308,7 @@ def write_paper_page(
 
 
 def read_suite(rows_folder: Path) -> list[Stored]:
-    """Every stored task.
+    """Every stored task, in the suite's order.
 
     Raises:
         MissingFileError: there is no `tasks.json` in the folder.
@@ -280,9 +318,12 @@ def read_suite(rows_folder: Path) -> list[Stored]:
     if not index.is_file():
         raise MissingFileError(f"{index}: not there; run fullband evaluate --suite paper first")
     stored = []
-    for name, about in _read_index(index).items():
-        task = Task(about["corpus"], about["split"], about["ratio"], about["method"])
-        with (rows_folder / f"{name}.csv").open(newline="", encoding="utf-8") as lines:
+    known = _read_index(index)
+    for task in paper_tasks():
+        if task.name not in known:
+            continue
+        about = known[task.name]
+        with (rows_folder / f"{task.name}.csv").open(newline="", encoding="utf-8") as lines:
             rows = [
                 {k: v if k in ("system", "file") else _number(v) for k, v in row.items()}
                 for row in csv.DictReader(lines)

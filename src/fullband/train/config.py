@@ -28,6 +28,7 @@ class DataConfig:
     Attributes:
         corpus: folder of the corpus; a relative path is meant from the working folder. `synthetic`
             makes tones and noise instead, for tests.
+        train_files: train on so many files of the split, evenly spread over it; 0 is all of them.
         patch_samples: length of a training patch at the model's rate.
         gain_db: recordings are brought to the reference level, give or take this much.
         speed: playback speed is varied by up to this fraction, which moves pitch and formants.
@@ -42,6 +43,7 @@ class DataConfig:
     corpus: str
     train_split: str = "train"
     valid_split: str = "valid"
+    train_files: int = 0
     patch_samples: int = 8192
     batch_size: int = 16
     gain_db: float = 3.0

@@ -20,7 +20,7 @@ from fullband.errors import ModelError
 from fullband.models.network import Network, NetworkConfig
 from fullband.train.checkpoint import load_average
 
-__all__ = ["TOLERANCE", "export_model", "export_run"]
+__all__ = ["TOLERANCE", "compare_exported", "export_model", "export_run", "write_graph"]
 
 TOLERANCE = 1e-4
 """The most that the ONNX graph's output may differ from the torch model's, at full scale 1."""
@@ -89,25 +89,8 @@ def export_model(
     model = model.eval()
     if half:
         _round_weights(model)
+    write_graph(model, path, half)
     config = model.config
-    inputs = [torch.zeros(2, 40 * config.stride + 3)]
-    if model.takes_bandwidth:
-        inputs.append(torch.full((2, 5), 4000.0))
-    any_size = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
-    with _quiet_exporter():
-        program = torch.onnx.export(
-            model,
-            tuple(inputs),
-            input_names=["audio", "bandwidth_hz"][: len(inputs)],
-            output_names=["wide"],
-            dynamic_shapes=tuple(any_size for _ in inputs),
-            opset_version=_OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None
-    program.save(str(path), external_data=False)
-    _slim(path, half)
     card = Card(
         name=name,
         summary=summary or f"{settings['name']} from {_rates(config)}",
@@ -126,8 +109,36 @@ def export_model(
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
     write_card(card, path.with_suffix(".json"))
-    _compare(model, OnnxModel(card, path))
+    compare_exported(model, OnnxModel(card, path))
     return path
+
+
+def write_graph(model: Network, path: Path, half: bool = False) -> None:
+    """The network as an ONNX graph from `audio` to `wide`, both `[B, T]`.
+
+    One that takes any bandwidth has a second input, `bandwidth_hz` `[B, N]`.
+
+    Args:
+        half: store what loses nothing by it in 16 bits.
+    """
+    inputs = [torch.zeros(2, 40 * model.config.stride + 3)]
+    if model.takes_bandwidth:
+        inputs.append(torch.full((2, 5), 4000.0))
+    any_size = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            model,
+            tuple(inputs),
+            input_names=["audio", "bandwidth_hz"][: len(inputs)],
+            output_names=["wide"],
+            dynamic_shapes=tuple(any_size for _ in inputs),
+            opset_version=_OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    program.save(str(path), external_data=False)
+    _slim(path, half)
 
 
 def _round_weights(model: Network) -> None:
@@ -202,8 +213,12 @@ def _rates(config: NetworkConfig) -> str:
     return f"{config.sample_rate / config.ratio / 1000:g} to {config.sample_rate / 1000:g} kHz"
 
 
-def _compare(model: Network, exported: OnnxModel) -> None:
-    """Both on noise that begins in silence, of lengths that are multiples of the stride and not."""
+def compare_exported(model: Network, exported: OnnxModel) -> None:
+    """Run both on noise that begins in silence, of lengths that are and are not whole strides.
+
+    Raises:
+        ModelError: they differ by more than `TOLERANCE`.
+    """
     generator = np.random.default_rng(0)
     for batch, length in ((1, 1), (2, 1000), (1, 8192), (3, 20_001)):
         audio = 0.1 * generator.standard_normal((batch, length)).astype(np.float32)

@@ -27,6 +27,7 @@ from fullband.corpora.notes import notes_of
 from fullband.corpora.synthetic import synthetic_corpus
 from fullband.corpora.table import read_rows
 from fullband.errors import ModelError, SettingsError
+from fullband.evaluate.suite import spread_files
 from fullband.losses.adversarial import adversarial_loss, discriminator_loss, feature_distance
 from fullband.losses.discriminators import LevelDiscriminator
 from fullband.models.network import Network
@@ -35,6 +36,7 @@ from fullband.settings import to_dict
 from fullband.train.checkpoint import Progress, load_average, load_checkpoint, save_checkpoint
 from fullband.train.config import TrainConfig
 from fullband.train.log import TrainLog
+from fullband.train.restore import load_exported
 from fullband.train.step import compute_loss, learning_rate, make_optimiser, update_average
 from fullband.train.task import NarrowingTask, PairTask, Part
 
@@ -56,7 +58,8 @@ def train(
         max_minutes: stop (with a checkpoint) once this much time has passed in this sitting.
         cache: where decoded corpora are kept, see `fullband.corpora.dataset.default_cache`.
         report: called after every step with the step, the steps in all and the loss parts.
-        start_from: another run, whose best averaged weights this one begins with.
+        start_from: another run, whose best averaged weights this one begins with, or an exported
+            model (`MODEL.onnx`).
 
     Raises:
         SettingsError: the run folder belongs to another recipe.
@@ -193,18 +196,26 @@ def _adversary(
     return judge, torch.optim.AdamW(judge.parameters(), betas=(0.8, 0.99))
 
 
-def _begin_from(run: Path, model: Network) -> None:
-    """Copy another run's best averaged weights.
+def _begin_from(start: Path, model: Network) -> None:
+    """Copy the best averaged weights of another run, or those of an exported model.
+
+    What is solved for rather than trained may have another size: it is solved for anew.
 
     Raises:
         MissingFileError: that run has no checkpoint.
-        ModelError: its model has other shapes.
+        ModelError: its model has other shapes, or an exported model is damaged.
     """
+    exported = start.suffix == ".onnx"
+    other = load_exported(str(start))[0] if exported else load_average(start)[0]
+    weights = other.state_dict()
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad and name in weights:
+            weights[name] = parameter
     try:
-        model.load_state_dict(load_average(run)[0].state_dict())
+        model.load_state_dict(weights)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise ModelError(f"{run}: does not fit this recipe's model ({reason})") from None
+        raise ModelError(f"{start}: does not fit this recipe's model ({reason})") from None
 
 
 def _validate(
@@ -242,7 +253,8 @@ def _corpus(config: TrainConfig, sample_rate: int, cache: Path | None) -> tuple[
     corpus = read_corpus(config.data.corpus)
     rows = {row["file"]: row for row in read_rows(corpus.folder)}
     splits = (config.data.train_split, config.data.valid_split)
-    parts = tuple(decode(corpus, split, sample_rate, cache) for split in splits)  # type: ignore[assignment]
+    training, validation = (decode(corpus, split, sample_rate, cache) for split in splits)
+    parts = spread_files(training, config.data.train_files or None), validation
     return tuple((part, notes_of(part, rows)) for part in parts)  # type: ignore[return-value]
 
 

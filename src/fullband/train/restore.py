@@ -1,0 +1,89 @@
+"""An exported model's weights, back in the torch module that they came from.
+
+An exporter folds and renames: a graph holds LSTM weights with their gates in another order, and
+kernels with an axis more, under names that say nothing. So which number of a graph is which
+parameter is not guessed from names: a twin of the module whose every parameter is a different
+number goes through the same exporter, and where a number comes out is where its parameter lies.
+What was restored has to compute what the graph computes, or it is refused.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fullband.card import find_card
+from fullband.engine import OnnxModel
+from fullband.errors import ModelError
+from fullband.models.network import Network
+from fullband.models.registry import build_model
+from fullband.train.export import compare_exported, write_graph
+
+__all__ = ["load_exported"]
+
+# The bits of 3.14 as a 32-bit float: counting up from here gives a different, harmless number for
+# every parameter of a model of up to a billion, and none of them is a constant of a graph.
+_FIRST = int(np.float32(3.14).view(np.int32))
+
+
+def load_exported(path: str) -> tuple[Network, dict[str, Any]]:
+    """The network of an exported model (`MODEL.onnx`, its card beside it) and its settings.
+
+    Weights that were stored in 16 bits come back as they were stored.
+
+    Raises:
+        ModelError: there is no such model, it is not what its card says, or its weights cannot be
+            found again, because the graph holds something worked out of them (a batch norm folded
+            into the layer before it) or was made by another exporter.
+    """
+    card, weights = find_card(path)
+    settings = dict(card.architecture)
+    model = build_model(settings).eval()
+    with tempfile.TemporaryDirectory() as folder:
+        twin = Path(folder) / "twin.onnx"
+        _number(model)
+        write_graph(model, twin)
+        places, found = _floats(twin), _floats(weights)
+    # An exporter names what it folds by counting nodes, so order holds where names do not.
+    shapes = [[values.shape for values in graph] for graph in (places, found)]
+    restored = torch.full((_count(model),), torch.nan)
+    if shapes[0] == shapes[1]:
+        for place, values in zip(places, found, strict=True):
+            index = place.view(np.int32).astype(np.int64) - _FIRST
+            if index.min() >= 0 and index.max() < len(restored):
+                restored[torch.from_numpy(index.ravel())] = torch.from_numpy(values.ravel().copy())
+    if restored.isnan().any():
+        raise ModelError(f"{weights}: its weights cannot be told apart in the graph")
+    start = 0
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(restored[start : start + parameter.numel()].reshape(parameter.shape))
+            start += parameter.numel()
+    compare_exported(model, OnnxModel(card, weights))
+    return model, settings
+
+
+def _count(model: Network) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _number(model: Network) -> None:
+    """Give every parameter a different number."""
+    start = _FIRST
+    with torch.no_grad():
+        for parameter in model.parameters():
+            codes = torch.arange(start, start + parameter.numel(), dtype=torch.int32)
+            parameter.copy_(codes.view(torch.float32).reshape(parameter.shape))
+            start += parameter.numel()
+
+
+def _floats(path: Path) -> list[np.ndarray]:
+    """The float constants of a graph in order, as 32-bit floats."""
+    import onnx
+
+    stored = [onnx.numpy_helper.to_array(one) for one in onnx.load(path).graph.initializer]
+    return [values.astype(np.float32) for values in stored if values.dtype.kind == "f"]

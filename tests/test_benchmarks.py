@@ -1,0 +1,110 @@
+"""What the benchmarks compute, where it can be known beforehand."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fullband.corpora.dataset import Decoded
+from fullband.evaluate.paper import Task
+from fullband.models.registry import build_model
+from signals import noise, tone
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def benchmark(name: str):
+    found = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+margin_oracle = benchmark("margin_oracle")
+
+
+def two_tones():
+    """A loud tone at 1 kHz and one 20 dB below it at 3 kHz, and the same again."""
+    loud, soft = tone(1000, 1, 16_000), 0.1 * tone(3000, 1, 16_000)
+    wide = (0.1 * (loud + soft)).astype(np.float32)
+    ends = (0, len(wide), 2 * len(wide))
+    return Decoded(np.concatenate([wide, wide]), ends, (-20.0, -20.0), ("a", "b"), 16_000)
+
+
+def test_oracles_of_two_tones():
+    row = margin_oracle.row_of(Task("single", "test", 4, "chebyshev"), two_tones(), 0.0)
+    # What is above 2 kHz is 20 dB below the rest: no oracle is between that and perfect.
+    assert row["ideal"] == pytest.approx(10 * np.log10(101), abs=0.05)
+    assert row["predicted_hz"]["2250"] == pytest.approx(row["ideal"], abs=0.05)
+    assert row["predicted_hz"]["4000"] > 40
+    assert row["needed_hz"] is None or row["needed_hz"] < 3010
+
+
+def test_to_pass_the_ideal_low_pass_everything_up_to_the_tone_is_needed():
+    decoded = two_tones()
+    spectra = [margin_oracle.energy_above(decoded.recording(i), 16_000) for i in (0, 1)]
+    assert margin_oracle.needed_hz(spectra, 23.0, 2000) == pytest.approx(3000, abs=30)
+    row = margin_oracle.row_of(Task("single", "test", 4, "chebyshev"), decoded, 10.0)
+    # Half of the energy above the cutoff known is 3 dB more.
+    expected = 1 - 10 ** (-(row["aim"] - row["ideal"]) / 10)
+    assert row["needed_share"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_floor_of_noise_is_all_of_it_and_of_bursts_what_lies_between():
+    audio = noise(4, 16_000)
+    assert margin_oracle.floor_share(audio, 16_000, 2000) == pytest.approx(1, abs=0.1)
+    bursts = audio * np.where(np.arange(len(audio)) % 8000 < 4000, 1.0, 0.0)
+    assert margin_oracle.floor_share(bursts.astype(np.float32), 16_000, 2000) < 0.01
+
+
+readout = benchmark("readout")
+SETTINGS = {"name": "audiounet", "width": 1 / 32, "depth": 1, "bias": False, "dropout": 0.0}
+
+
+def network(seed: int):
+    torch.manual_seed(seed)
+    model = build_model(SETTINGS).eval()
+    with torch.no_grad():
+        model.last.weight.copy_(torch.randn_like(model.last.weight))
+    return model
+
+
+@torch.no_grad()
+def pairs_made_by(teacher, count: int):
+    for seed in range(count):
+        narrow = torch.from_numpy(noise(0.5, 16_000, seed))[None]
+        yield narrow.numpy(), teacher(narrow).numpy()
+
+
+@torch.no_grad()
+def test_the_last_layer_that_made_the_audio_is_found():
+    teacher, model = network(0), network(0)
+    model.last.weight.zero_()
+    model.last.weight.copy_(readout.solved_layer(model, pairs_made_by(teacher, 4)))
+    audio = torch.from_numpy(noise(1, 16_000, seed=9))[None]
+    error, added = model(audio) - teacher(audio), teacher(audio) - audio
+    assert error.square().mean() < 1e-4 * added.square().mean()
+
+
+@torch.no_grad()
+def test_no_other_last_layer_has_less_error_on_what_it_was_solved_for():
+    teacher, model = network(0), network(1)
+    solved = readout.solved_layer(model, pairs_made_by(teacher, 1))
+    narrow, wide = (torch.from_numpy(part) for part in next(pairs_made_by(teacher, 1)))
+    edge = model.config.context // 4 * 2
+
+    def error(weight):
+        model.last.weight.copy_(weight)
+        return float((model(narrow) - wide)[:, edge:-edge].square().mean())
+
+    least = error(solved)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(5):
+        step = 0.03 * solved.std() * torch.randn(solved.shape, generator=generator)
+        assert error(solved + step) > least

@@ -1,0 +1,69 @@
+"""Exported models taken back into torch: the numbers that went in come out, or nothing does."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from fullband.errors import ModelError
+from fullband.models.registry import build_model
+from fullband.train.export import export_model
+from fullband.train.restore import load_exported
+
+SMALL = {"width": 1 / 32, "depth": 2, "ratio": 2, "bias": False}
+SETTINGS = {
+    "audiounet": {"name": "audiounet", **SMALL, "equaliser_taps": 9},
+    "with constants": {"name": "audiounet", **SMALL, "bias": True},
+    "tfilm": {"name": "tfilm", **SMALL, "memory": 2},
+    "wiener": {"name": "wiener", "taps": 17},
+}
+
+
+def network(settings):
+    """Every parameter a number that 16-bit floats hold exactly, none of them special."""
+    model = build_model(settings).eval()
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            drawn = 0.1 * torch.randn(parameter.shape, generator=generator)
+            parameter.copy_(drawn.half().float())
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "half"),
+    [("audiounet", False), ("with constants", True), ("tfilm", True), ("wiener", False)],
+)
+def test_every_parameter_comes_back(tmp_path, name, half):
+    settings = SETTINGS[name]
+    model = network(settings)
+    path = export_model(model, settings, "small", tmp_path, half=half)
+    restored, described = load_exported(str(path))
+    assert described == settings
+    assert not restored.training
+    for name, value in model.state_dict().items():
+        assert torch.equal(restored.state_dict()[name], value), name
+
+
+def test_a_folded_normalisation_is_refused(tmp_path):
+    settings = {"name": "dnn", "patch": 64}
+    path = export_model(build_model(settings), settings, "dense", tmp_path)
+    with pytest.raises(ModelError, match="cannot be told apart in the graph"):
+        load_exported(str(path))
+
+
+def test_a_graph_of_another_shape_is_refused(tmp_path):
+    settings = SETTINGS["audiounet"]
+    path = export_model(network(settings), settings, "small", tmp_path)
+    card = json.loads(path.with_suffix(".json").read_text())
+    card["architecture"]["depth"] = 1
+    path.with_suffix(".json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match="cannot be told apart in the graph"):
+        load_exported(str(path))
+
+
+def test_a_model_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="a model needs both"):
+        load_exported(str(tmp_path / "none.onnx"))

@@ -4,7 +4,7 @@
     >>> narrow = np.zeros(8000, np.float32)  # one second at 8 kHz
     >>> wide, rate = fullband.enhance(narrow, sample_rate=8000)
     >>> wide.shape, rate
-    ((16000,), 16000)
+    ((48000,), 48000)
 
 The names below are imported when they are first used, so `import fullband` costs nothing.
 """

@@ -582,8 +582,9 @@ def evaluate(
             raise click.UsageError("the suite fullband takes MODEL, not CORPUS or --models")
         if rows_path is None:
             raise click.UsageError("the suite fullband needs --rows FOLDER")
+        from fullband.engine import DEFAULT_MODEL
         from fullband.evaluate.paper import CORPORA
-        from fullband.evaluate.speech import DEFAULT_MODEL, evaluate_fullband, speech_table
+        from fullband.evaluate.speech import evaluate_fullband, speech_table
 
         speech = tuple(name for name in CORPORA if CORPORA[name].kind == "speech")
         folders, tasks = (

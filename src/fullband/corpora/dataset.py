@@ -28,7 +28,7 @@ from fullband.degrade import draw, lower_rate
 from fullband.errors import AudioFileError, MissingFileError
 from fullband.models.spline import interpolate
 
-__all__ = ["Decoded", "PairDataset", "decode", "default_cache"]
+__all__ = ["Decoded", "PairDataset", "PairSettings", "decode", "default_cache"]
 
 _FORMAT = 1  # raise it when decoding changes, so that old memory maps are not used
 _EDGE = 512  # samples around a patch that are degraded with it and then cut off

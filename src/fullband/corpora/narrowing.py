@@ -17,7 +17,7 @@ import scipy.fft
 
 from fullband.audio.level import model_gain
 from fullband.audio.samples import Audio
-from fullband.corpora.dataset import Decoded
+from fullband.corpora.dataset import Decoded, PairSettings
 from fullband.corpora.notes import Notes
 from fullband.degrade.response import bandlimit_spectrum, draw_response
 from fullband.errors import AudioFileError
@@ -47,17 +47,9 @@ class Example:
     fine: np.ndarray
 
 
-class VarySettings(Protocol):
+class VarySettings(PairSettings, Protocol):
     """How patches are varied; `fullband.train.config` declares and explains it."""
 
-    @property
-    def patch_samples(self) -> int: ...
-    @property
-    def batch_size(self) -> int: ...
-    @property
-    def gain_db(self) -> float: ...
-    @property
-    def speed(self) -> float: ...
     @property
     def equaliser_db(self) -> float: ...
     @property
@@ -108,15 +100,15 @@ class NarrowingDataset:
         ]
         if not runs:
             raise AudioFileError("no speaker has as much audio as one training patch")
-        seconds: dict[str, float] = {}
+        lengths: dict[str, float] = {}
         for first, last in runs:
             name = speakers[first]
-            seconds[name] = seconds.get(name, 0.0) + float(starts[last] - starts[first])
+            lengths[name] = lengths.get(name, 0.0) + float(starts[last] - starts[first])
         weights = np.array(
             [
                 float(starts[last] - starts[first])
                 * _worth(self._true_hz[first:last], self._holes[first:last])
-                * seconds[speakers[first]] ** (-settings.balance)
+                * lengths[speakers[first]] ** (-settings.balance)
                 for first, last in runs
             ]
         )

@@ -58,7 +58,6 @@ from fullband.evaluate.stored import Rows, keep, mean_of, read_kept, replace
 from fullband.evaluate.suite import bare_systems, provenance
 
 __all__ = [
-    "DEFAULT_MODEL",
     "Judged",
     "check_table",
     "enhanced",
@@ -71,8 +70,6 @@ __all__ = [
     "paper_comparison",
     "speech_table",
 ]
-
-DEFAULT_MODEL = "speech"
 
 _INDEX = "suite.json"
 _FILES = 30  # of a cell

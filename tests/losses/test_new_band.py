@@ -9,13 +9,17 @@ import pytest
 import torch
 
 from fullband.losses.new_band import (
+    Spectra,
     band_level_distance,
     band_levels,
     band_mask,
     join_error,
+    join_level_distance,
     new_band_lsd,
+    snr_cost_db,
+    unevenness,
 )
-from signals import band, noise
+from signals import band, noise, rms_db
 
 RATE = 16_000
 END_HZ, TRUE_HZ = 3000.0, 6000.0
@@ -31,11 +35,13 @@ def place(count: int = 1, end_hz: float = END_HZ, true_hz: float = TRUE_HZ):
 
 def lsd(predicted, wide, weights=None):
     weights = torch.ones(len(wide)) if weights is None else torch.tensor(weights)
-    return float(new_band_lsd(predicted, wide, RATE, *place(len(wide)), weights))
+    spectra = Spectra(predicted), Spectra(wide)
+    return float(new_band_lsd(*spectra, RATE, *place(len(wide)), weights))
 
 
 def level_distance(predicted, wide, **options):
-    return float(band_level_distance(predicted, wide, RATE, *place(len(wide)), **options))
+    spectra = Spectra(predicted), Spectra(wide)
+    return float(band_level_distance(*spectra, RATE, *place(len(wide)), **options))
 
 
 def changed(audio, low_hz, high_hz, gain):
@@ -95,7 +101,7 @@ def test_lsd_weighs_recordings(wide):
 
 def test_levels_by_hand():
     # White noise of a mean power of 0.01, and what is not there.
-    levels = band_levels(batch(noise(4, RATE, rms=0.1), np.zeros(4 * RATE)), 512, 6)
+    levels = band_levels(Spectra(batch(noise(4, RATE, rms=0.1), np.zeros(4 * RATE))), 512, 6)
     assert levels.shape == (2, 249, 42)
     assert float(levels[0].exp().mean().log()) == pytest.approx(-2, abs=0.1)
     np.testing.assert_allclose(levels[1], -11, atol=1e-5)
@@ -128,7 +134,8 @@ def test_the_join_by_hand(wide):
     end_hz, _ = place()
 
     def error(predicted):
-        return float(join_error(batch(predicted), batch(wide), RATE, end_hz))
+        spectra = Spectra(batch(predicted)), Spectra(batch(wide))
+        return float(join_error(*spectra, RATE, end_hz))
 
     # A tenth too soft: an error of a hundredth of the power, and a thousandth for the floor.
     assert error(0.9 * wide) == pytest.approx(math.log10(0.011), abs=1e-3)
@@ -145,7 +152,46 @@ LOSSES = [
     lambda x, y, *at: band_level_distance(x, y, RATE, *at),
     lambda x, y, *at: band_level_distance(x, y, RATE, *at, 2048, 8, 0.7),
     lambda x, y, *at: join_error(x, y, RATE, at[0]),
+    lambda x, y, *at: join_level_distance(x, y, RATE, at[0]),
+    lambda x, y, *at: snr_cost_db(x, y, Spectra(0.9 * y.audio), RATE, at[1]),
 ]
+
+
+def test_snr_costs_what_is_beyond_a_fifth_of_a_decibel(wide):
+    narrow = wide - band(wide, RATE, 3000, 8000)
+
+    def cost(predicted, true_hz=TRUE_HZ):
+        spectra = (Spectra(batch(audio)) for audio in (predicted, wide, narrow))
+        return float(snr_cost_db(*spectra, RATE, torch.tensor([true_hz])))
+
+    other = band(noise(1, RATE, seed=9), RATE, 3000, 8000)
+    for share in (1.0, 0.5):  # about 3 and 1 dB
+        errors = [band(wide - part, RATE, 0, TRUE_HZ) for part in (narrow, narrow + share * other)]
+        expected = rms_db(errors[1]) - rms_db(errors[0])
+        assert cost(narrow + share * other) == pytest.approx(expected - 0.2, abs=0.05)
+    assert cost(narrow) == cost(wide) == 0
+    # Nothing above 3 kHz is to be believed, and what lies there cannot be wrong.
+    assert cost(narrow + band(other, RATE, 3200, 8000), 3000.0) < 0.01
+
+
+def test_a_noise_floor_costs_no_snr():
+    speech = band(noise(1, RATE), RATE, 300, 3000)
+    floor, other = (band(noise(1, RATE, seed, rms=3e-5), RATE, 3100, 8000) for seed in (2, 3))
+    spectra = [Spectra(batch(audio)) for audio in (speech + other, speech + floor, speech)]
+    assert float(snr_cost_db(*spectra, RATE, torch.tensor([8000.0]))) == 0
+
+
+def test_unevenness_by_hand():
+    # Above 4 kHz nothing is known. One band in two has a tenth of the power.
+    even = noise(1, RATE)
+    uneven = even
+    for low in range(0, 8000, 375):
+        uneven = changed(uneven, low, low + 187.5, 0.316)
+    rough, flat = (
+        float(unevenness(Spectra(batch(audio)), RATE, torch.tensor([4000.0])))
+        for audio in (uneven, even)
+    )
+    assert flat < 0.3 < 0.6 < rough
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -154,11 +200,11 @@ def test_gradients_are_finite(loss, case):
     wide = torch.zeros(2, 4096) if case == "silence" else batch(noise(0.256, RATE)).repeat(2, 1)
     predicted = (wide if case != "usual" else 0.5 * wide).clone().requires_grad_()
     where = place(2, true_hz=1000.0 if case == "nothing true" else TRUE_HZ)
-    value = loss(predicted, wide, *where)
+    value = loss(Spectra(predicted), Spectra(wide), *where)
     value.backward()
     assert bool(torch.isfinite(value))
     assert bool(torch.isfinite(predicted.grad).all())
     if case == "usual":
         value = value.detach()
         downhill = predicted.detach() - 1e-2 * predicted.grad / predicted.grad.norm()
-        assert float(loss(downhill, wide, *where)) < float(value)
+        assert float(loss(Spectra(downhill), Spectra(wide), *where)) < float(value)

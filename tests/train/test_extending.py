@@ -132,6 +132,14 @@ def test_stopped_and_resumed_is_uninterrupted(tmp_path, loss):
             assert torch.equal(parts[file][name], value), (file, name)
 
 
+def test_batches_made_by_other_processes_are_the_same(tmp_path):
+    for workers in (0, 2):
+        train(recipe(3, workers=workers), tmp_path / str(workers))
+    alone, helped = (load_file(tmp_path / run / "last" / "weights.safetensors") for run in "02")
+    for name, value in alone.items():
+        assert torch.equal(helped[name], value), name
+
+
 def test_the_discriminator_learns_too(tmp_path):
     for steps in (1, 3):
         train(recipe(steps, ADVERSARIAL), tmp_path / str(steps))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fullband.audio.mirror import find_mirror
 from fullband.audio.samples import Audio
 
 __all__ = ["BandwidthMeter", "Segment", "bandwidths_at", "detect_bandwidth"]
@@ -36,6 +37,8 @@ _VOICE_DB = 20.0  # by so much per octave
 _EDGE_DB = 4.0  # content ends where it has fallen this far,
 _STEEP_DB = 5.0  # and is no longer so far below the mean of what is near below it:
 _NEAR, _NEAR_HZ = 0.1, 200.0  # a tenth of its frequency (or the gap), and at least so much
+
+_PASSED = 0.97  # of a mirror's frequency: what raised the rate has passed so much
 
 _WINDOW_S = 0.25
 _WINDOWS_BYTES = 1 << 24  # of all windows' spectra; beyond, two become one
@@ -103,7 +106,15 @@ class BandwidthMeter:
 
     def bandwidth_hz(self) -> float:
         """Where content ends, in Hz; the Nyquist frequency where no end is found."""
-        return _find_edge(self.spectrum_db(), self.sample_rate)
+        return _find_end(self.spectrum_db(), self.sample_rate, self.mirror_hz())
+
+    def mirror_hz(self) -> float | None:
+        """Above what frequency there are but mirror images of what is below; None if there is more.
+
+        See `fullband.audio.mirror`.
+        """
+        windows = self._all_windows()
+        return find_mirror(np.stack(windows), self.sample_rate) if windows else None
 
     def segments(self) -> list[Segment]:
         """Where content ends as time goes by: one segment, unless it clearly and lastingly changes.
@@ -111,13 +122,14 @@ class BandwidthMeter:
         Of a recording of one segment, that is `bandwidth_hz`. One that changes is cut at windows'
         borders, and a window that has both belongs to the wider side.
         """
-        overall = [Segment(0, self.bandwidth_hz())]
-        windows = [*self._windows]
-        if self._open_frames:
-            windows.append(_decibels(self._open / self._open_frames).astype(np.float16))
+        mirror_hz = self.mirror_hz()
+        overall = [Segment(0, _find_end(self.spectrum_db(), self.sample_rate, mirror_hz))]
+        windows = self._all_windows()
         if len(windows) < 2:
             return overall
         ends, levels_db = self._ends_of(windows)
+        if mirror_hz is not None:
+            ends = np.minimum(ends, mirror_hz)
         heard = levels_db > _decibels(np.mean(_powers(levels_db))) - _PAUSE_DB
         window_s = self._per_window * self._hop / self.sample_rate
         course = _cheapest_course(ends, heard, self.sample_rate / 2, window_s)
@@ -129,12 +141,19 @@ class BandwidthMeter:
             pooled = np.zeros(self._frame // 2 + 1)
             for window in windows[first:last]:
                 pooled += _powers(window)
-            end_hz = _find_edge(_decibels(pooled), self.sample_rate)
+            end_hz = _find_end(_decibels(pooled), self.sample_rate, mirror_hz)
             start = first * self._per_window * self._hop + self._hop // 2 if first else 0
             before = segments[-1].bandwidth_hz if segments else 0.0
             if not max(end_hz, before) < _ALIKE * min(end_hz, before):
                 segments.append(Segment(int(start), end_hz))
         return segments if len(segments) > 1 else overall
+
+    def _all_windows(self) -> list[np.ndarray]:
+        """Those that are full, and the one that is not yet."""
+        if not self._open_frames:
+            return self._windows
+        last = _decibels(self._open / self._open_frames).astype(np.float16)
+        return [*self._windows, last]
 
     def _ends_of(self, windows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Where content ends in each window, roughly, and each one's level."""
@@ -256,7 +275,15 @@ def _find_cliff(level_db: np.ndarray, bin_hz: float) -> _Cliff:
     return cliff
 
 
-def _find_edge(spectrum_db: np.ndarray, sample_rate: int) -> float:
+def _find_end(spectrum_db: np.ndarray, sample_rate: int, mirror_hz: float | None) -> float:
+    """Where content ends, of which there is none above a mirror."""
+    if mirror_hz is None:
+        return _find_edge(spectrum_db, sample_rate)
+    bins = round(mirror_hz / (sample_rate / 2) * (len(spectrum_db) - 1)) + 1
+    return min(_find_edge(spectrum_db[:bins], 2 * mirror_hz), _PASSED * mirror_hz)
+
+
+def _find_edge(spectrum_db: np.ndarray, sample_rate: float) -> float:
     nyquist = sample_rate / 2
     bin_hz = nyquist / (len(spectrum_db) - 1)
     level = _smooth(spectrum_db, max(1, round(_SMOOTHING_HZ / bin_hz)))

@@ -9,6 +9,7 @@ no loss may look.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +27,7 @@ __all__ = ["MOST_HOLES", "Example", "NarrowingDataset", "VarySettings"]
 
 _USUAL_HZ = (2000.0, 3400.0, 4000.0, 5512.5, 6000.0, 8000.0, 11025.0, 12000.0, 16000.0)
 MOST_HOLES = 0.035  # a tenth as many is what noise has by itself
+_RISING = 0.5  # so many noise floors have a slope over frequency beside that over octaves
 _LEAST_NEW_HZ = 1000.0  # a patch has to be true for so much above its cutoff
 
 
@@ -155,17 +157,17 @@ class NarrowingDataset:
         drawn = draw_response(generator, cutoff_hz)
         narrow = bandlimit_spectrum(spectrum, bin_hz, drawn)
         if generator.random() < 0.1:  # a telephone's high-pass
-            narrow = narrow / (1 + (300.0 / np.maximum(frequency, 1.0)) ** 8)
+            narrow /= 1 + (300.0 / np.maximum(frequency, 1.0)) ** 8
         bandwidth_hz = drawn.bandwidth_hz * float(generator.uniform(0.97, 1.02))
         sides = scipy.fft.irfft(np.stack([narrow, spectrum]), length).astype(np.float32)
         if generator.random() < 0.5:  # 16 bits, at the narrow rate or at the wide one
             step = 2.0**-15 * 10 ** (generator.uniform(-6, 20) / 20)
-            noise = generator.uniform(-0.5, 0.5, length)
+            noise = generator.random(length, np.float32) - np.float32(0.5)
             if generator.random() < 0.7:
                 inside = scipy.fft.rfft(noise)
                 inside[frequency > cutoff_hz] = 0
                 noise = scipy.fft.irfft(inside, length)
-            sides[0] += (step * noise).astype(np.float32)
+            sides[0] += np.float32(step) * noise
         return sides[0], sides[1], bandwidth_hz, true_hz, float(holes < MOST_HOLES)
 
     def _cut(self, generator: np.random.Generator, length: int) -> tuple[np.ndarray, float, float]:
@@ -201,21 +203,29 @@ class NarrowingDataset:
         points = np.arange(-4.5, 5.5, 1.0)
         bends = generator.normal(0, most / 3, len(points))
         gain_db = generator.normal(0, most / 6) * octave + np.interp(octave, points, bends)
-        return np.asarray(10 ** (np.clip(gain_db, -2 * most, 2 * most) / 20))
+        gain: np.ndarray = 10 ** (np.clip(gain_db, -2 * most, 2 * most) / 20)
+        return gain.astype(np.float32)
 
     def _floor(
         self, generator: np.random.Generator, frequency: np.ndarray, length: int
     ) -> np.ndarray:
-        """The spectrum of stationary noise of random level and colour."""
+        """The spectrum of stationary noise of random level and colour.
+
+        A room's noise falls by octaves, that of a microphone's capsule and of white dither does
+        not, and converters and shaped dither push theirs up towards the Nyquist frequency.
+        """
         low, high = self._settings.noise_db
-        level_db = generator.uniform(low, high)
         octave = np.log2(np.maximum(frequency, 100.0) / 4000.0)
         points = np.arange(-6.0, 4.0, 1.0)
-        colour_db = generator.uniform(-5.0, 1.5) * octave
-        colour_db = colour_db + np.interp(octave, points, generator.normal(0, 2.0, len(points)))
-        noise = generator.standard_normal((2, len(frequency))) * np.sqrt(length / 2)
-        amplitude = 10 ** ((level_db + np.clip(colour_db, -40, 40)) / 20)
-        return np.asarray((noise[0] + 1j * noise[1]) * amplitude)
+        colour_db = generator.uniform(-5.0, 3.0) * octave
+        colour_db += np.interp(octave, points, generator.normal(0, 2.5, len(points)))
+        if generator.random() < _RISING:
+            colour_db += generator.uniform(-10.0, 20.0) * frequency / frequency[-1]
+        level_db = generator.uniform(low, high) + np.clip(colour_db, -40, 40)
+        parts = generator.standard_normal((len(frequency), 2), np.float32)
+        noise: np.ndarray = parts.view(np.complex64)[:, 0]
+        noise *= (math.sqrt(length / 2) * 10 ** (level_db / 20)).astype(np.float32)
+        return noise
 
 
 def _worth(true_hz: np.ndarray, holes: np.ndarray) -> float:
@@ -232,7 +242,8 @@ def _room(generator: np.random.Generator, length: int, sample_rate: int) -> np.n
     decay_s = generator.uniform(0.1, 0.6)
     samples = min(length // 2, int(decay_s * sample_rate))
     time_s = np.arange(samples) / sample_rate
-    tail = generator.standard_normal(samples) * 10 ** (-3 * time_s / decay_s)
+    tail = generator.standard_normal(samples, np.float32)
+    tail *= 10 ** (-3 * time_s / decay_s)
     # Treble dies away sooner.
     smoothing = generator.uniform(0.0, 0.6)
     tail[1:] = tail[1:] * (1 - smoothing) + smoothing * (tail[1:] + tail[:-1]) / 2

@@ -123,8 +123,7 @@ def bandlimit_spectrum(spectrum: np.ndarray, bin_hz: float, drawn: NarrowDraw) -
     """The spectrum `[F]` of wide audio as it is once narrowed and brought back to the wide rate."""
     bins = np.arange(len(spectrum))
     relative = bins * bin_hz / drawn.nyquist_hz
-    table = np.arange(_STEPS) * 2 / _STEPS
-    passed = spectrum * np.interp(relative, table, drawn.response, right=0.0)
+    passed: np.ndarray = spectrum * _interpolated(relative, drawn.response)
     top = round(2 * drawn.nyquist_hz / bin_hz)
     first = int(np.ceil(drawn.nyquist_hz / bin_hz))
     last = min(top, len(spectrum))
@@ -134,8 +133,14 @@ def bandlimit_spectrum(spectrum: np.ndarray, bin_hz: float, drawn: NarrowDraw) -
         passed[first:last] = 0
     if drawn.raised_by != "soxr":  # sampled at the narrow rate, what is below stands above again
         passed[first:last] = np.conj(passed[top - np.arange(first, last)])
-    brought_back = np.interp(relative, table, _fixed_response(drawn.raised_by), right=0.0)
-    return np.asarray(passed * brought_back)
+    passed *= _interpolated(relative, _fixed_response(drawn.raised_by))
+    return passed
+
+
+def _interpolated(relative: np.ndarray, response: np.ndarray) -> np.ndarray:
+    table = np.arange(_STEPS) * 2 / _STEPS
+    gain: np.ndarray = np.interp(relative, table, response, right=0.0).astype(np.float32)
+    return gain
 
 
 def _chebyshev(frequency: np.ndarray, order: int, ripple_db: float) -> np.ndarray:

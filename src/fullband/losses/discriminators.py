@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fullband.losses.new_band import band_levels, band_mask
+from fullband.losses.new_band import Spectra, band_levels, band_mask
 
 __all__ = ["LevelDiscriminator"]
 
@@ -42,7 +42,7 @@ class LevelDiscriminator(nn.Module):
         self.layers = nn.ModuleList(nn.utils.parametrizations.weight_norm(each) for each in layers)
 
     def forward(self, audio: Tensor, bandwidth_hz: Tensor, true_hz: Tensor) -> list[Tensor]:
-        levels = (band_levels(audio, _FRAME, _BINS) + 7.0) / 2.0  # [B, frames, bands]
+        levels = (band_levels(Spectra(audio), _FRAME, _BINS) + 7.0) / 2.0  # [B, frames, bands]
         bins = _FRAME // 2 + 1
         believed = band_mask(bins, self.sample_rate, torch.zeros_like(true_hz), true_hz)
         new = band_mask(bins, self.sample_rate, bandwidth_hz, true_hz)

@@ -1,6 +1,7 @@
 """Losses on the band above a cutoff, per recording: nothing below it counts, nor what its recording
 is not to be believed about.
 
+What is compared comes as `Spectra`, so that losses on frames of one size share the transforms.
 Shapes: audio `[B, T]`, frequencies `[B]` in Hz.
 """
 
@@ -11,17 +12,47 @@ import torch.nn.functional as F
 from torch import Tensor
 
 __all__ = [
+    "Spectra",
     "band_level_distance",
     "band_levels",
     "band_mask",
     "join_error",
     "join_level_distance",
     "new_band_lsd",
+    "snr_cost_db",
     "unevenness",
 ]
 
 _BELOW_HZ = 150.0  # the join is part of the new band
 _FLOOR = 1e-11  # mean power of a sample below which levels are not told apart
+_UNHEARD = 10**-7.5  # mean power of an error that costs no SNR: 50 dB below speech
+_FREE_DB = 0.2  # of SNR
+
+
+class Spectra:
+    """The short-time spectra of audio `[B, T]`, each kind computed once."""
+
+    def __init__(self, audio: Tensor) -> None:
+        self.audio = audio
+        self._complex: dict[int, Tensor] = {}
+        self._power: dict[int, Tensor] = {}
+
+    def complex(self, frame: int) -> Tensor:
+        """Of Hann-windowed frames at a hop of half their length, without padding.
+
+        Shape: real and imaginary part, `[B, frames, F, 2]`.
+        """
+        if frame not in self._complex:
+            window = torch.hann_window(frame, device=self.audio.device)
+            frames = self.audio.float().unfold(-1, frame, frame // 2) * window
+            self._complex[frame] = torch.view_as_real(torch.fft.rfft(frames))
+        return self._complex[frame]
+
+    def power(self, frame: int) -> Tensor:
+        """The square of their magnitude. Shape: `[B, frames, F]`."""
+        if frame not in self._power:
+            self._power[frame] = self.complex(frame).square().sum(dim=-1)
+        return self._power[frame]
 
 
 def band_mask(bins: int, sample_rate: int, bandwidth_hz: Tensor, true_hz: Tensor) -> Tensor:
@@ -32,14 +63,13 @@ def band_mask(bins: int, sample_rate: int, bandwidth_hz: Tensor, true_hz: Tensor
 
 
 def new_band_lsd(
-    predicted: Tensor,
-    wide: Tensor,
+    predicted: Spectra,
+    wide: Spectra,
     sample_rate: int,
     bandwidth_hz: Tensor,
     true_hz: Tensor,
     weights: Tensor,
     frame: int = 2048,
-    hop: int = 512,
 ) -> Tensor:
     """The differentiable twin of the `lsd` metric, in its units, above the cutoff alone.
 
@@ -47,27 +77,26 @@ def new_band_lsd(
         weights: of each recording `[B]`. A codec leaves holes in a spectrum; 0 for recordings that
             have them, so that no network learns to.
     """
-    logs = [torch.log10(_power(audio, frame, hop) + 768 * _FLOOR) for audio in (predicted, wide)]
-    mask = band_mask(frame // 2 + 1, sample_rate, bandwidth_hz, true_hz).unsqueeze(-1)
-    squared = (mask * (logs[0] - logs[1]).square()).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+    logs = [torch.log10(audio.power(frame) + 768 * _FLOOR) for audio in (predicted, wide)]
+    mask = band_mask(frame // 2 + 1, sample_rate, bandwidth_hz, true_hz).unsqueeze(1)
+    squared = (mask * (logs[0] - logs[1]).square()).sum(dim=-1) / mask.sum(dim=-1).clamp(min=1)
     distance = torch.sqrt(squared + 1e-4).mean(dim=-1)
     return (weights * distance).sum() / weights.sum().clamp(min=1e-6)
 
 
-def band_levels(audio: Tensor, frame: int, bins: int) -> Tensor:
-    """log10 of the mean power of a sample in each band. Shape: `[B, T]` to `[B, frames, bands]`.
+def band_levels(audio: Spectra, frame: int, bins: int) -> Tensor:
+    """log10 of the mean power of a sample in each band. Shape: `[B, frames, bands]`.
 
     Args:
         frame: samples, at a hop of half of it.
         bins: frequencies of the frame's transform to a band.
     """
-    power = _power(audio, frame, frame // 2).transpose(1, 2)
-    return torch.log10(F.avg_pool1d(power, bins) / (frame * 3 / 8) + _FLOOR)
+    return torch.log10(F.avg_pool1d(audio.power(frame), bins) / (frame * 3 / 8) + _FLOOR)
 
 
 def band_level_distance(
-    predicted: Tensor,
-    wide: Tensor,
+    predicted: Spectra,
+    wide: Spectra,
     sample_rate: int,
     bandwidth_hz: Tensor,
     true_hz: Tensor,
@@ -94,7 +123,7 @@ def band_level_distance(
 
 
 def unevenness(
-    predicted: Tensor, sample_rate: int, true_hz: Tensor, frame: int = 512, bins: int = 6
+    predicted: Spectra, sample_rate: int, true_hz: Tensor, frame: int = 512, bins: int = 6
 ) -> Tensor:
     """Mean absolute step from band to band above where recordings are true, in decades.
 
@@ -109,7 +138,7 @@ def unevenness(
 
 
 def join_level_distance(
-    predicted: Tensor, wide: Tensor, sample_rate: int, bandwidth_hz: Tensor, frame: int = 1024
+    predicted: Spectra, wide: Spectra, sample_rate: int, bandwidth_hz: Tensor, frame: int = 1024
 ) -> Tensor:
     """Mean absolute difference of the levels from 100 Hz below the cutoff to 400 Hz above it.
 
@@ -117,31 +146,53 @@ def join_level_distance(
     above the join: a hole there is a line in the spectrogram.
     """
     bins = frame // 2 + 1
-    mask = band_mask(bins, sample_rate, bandwidth_hz + 50.0, bandwidth_hz + 400.0).unsqueeze(-1)
+    mask = band_mask(bins, sample_rate, bandwidth_hz + 50.0, bandwidth_hz + 400.0).unsqueeze(1)
     levels = []
     for audio in (predicted, wide):
-        power = (mask * _power(audio, frame, frame // 2)).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+        power = (mask * audio.power(frame)).sum(dim=-1) / mask.sum(dim=-1).clamp(min=1)
         levels.append(torch.log10(power / (frame * 3 / 8) + _FLOOR))
     weights = torch.clamp((levels[1] + 10.0) / 4.0, 0.4, 1.6).square()
     return (weights * (levels[1] - levels[0]).abs()).sum() / weights.sum()
 
 
 def join_error(
-    predicted: Tensor, wide: Tensor, sample_rate: int, bandwidth_hz: Tensor, frame: int = 1024
+    predicted: Spectra, wide: Spectra, sample_rate: int, bandwidth_hz: Tensor, frame: int = 1024
 ) -> Tensor:
     """Error against signal from a little below the cutoff to 5 % above it, in decades.
 
     There a filter's skirt still has the original's phase, and raising it is better than inventing.
     To be weighted lightly: where nothing of the original is left, it asks for a hole.
     """
-    mask = band_mask(frame // 2 + 1, sample_rate, bandwidth_hz, 1.05 * bandwidth_hz).unsqueeze(-1)
-    error, power = (_power(audio, frame, frame // 2) for audio in (predicted - wide, wide))
-    error, power = (mask * error).sum(dim=(1, 2)), (mask * power).sum(dim=(1, 2))
+    mask = band_mask(frame // 2 + 1, sample_rate, bandwidth_hz, 1.05 * bandwidth_hz).unsqueeze(1)
+    error = (mask * _error(predicted, wide, frame)).sum(dim=(1, 2))
+    power = (mask * wide.power(frame)).sum(dim=(1, 2))
     return torch.log10((error + 1e-6) / (power + 1e-6) + 1e-3).mean()
 
 
-def _power(audio: Tensor, frame: int, hop: int) -> Tensor:
-    """|X|^2 of Hann-windowed frames, without padding. Shape: `[B, T]` to `[B, F, frames]`."""
-    window = torch.hann_window(frame, device=audio.device)
-    spectrum = torch.view_as_real(torch.fft.rfft(audio.float().unfold(-1, frame, hop) * window))
-    return spectrum.square().sum(dim=-1).transpose(1, 2)
+def snr_cost_db(
+    predicted: Spectra,
+    wide: Spectra,
+    narrow: Spectra,
+    sample_rate: int,
+    true_hz: Tensor,
+    frame: int = 1024,
+) -> Tensor:
+    """By how many dB the SNR is lower than the input's, beyond the first 0.2 dB, mean over patches.
+
+    A band at the right level but with phases of its own doubles the error, and does so where it is
+    loudest. This asks for less there, and for phases that are right where they can be known.
+    Errors 50 dB below the nominal level of speech cost nothing, so that noise floors stay.
+    """
+    hz = torch.linspace(0, sample_rate / 2, frame // 2 + 1, device=true_hz.device)
+    mask = (hz < true_hz[:, None]).float().unsqueeze(1)
+    unheard = _UNHEARD * frame * 3 / 8 * (frame // 2 + 1) * wide.power(frame).shape[1]
+    before, after = (
+        (mask * _error(audio, wide, frame)).sum(dim=(1, 2)) + unheard
+        for audio in (narrow, predicted)
+    )
+    return F.relu(10 * torch.log10(after / before) - _FREE_DB).mean()
+
+
+def _error(predicted: Spectra, wide: Spectra, frame: int) -> Tensor:
+    """The power of the difference. Shape: `[B, frames, F]`."""
+    return (predicted.complex(frame) - wide.complex(frame)).square().sum(dim=-1)

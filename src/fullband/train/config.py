@@ -38,6 +38,7 @@ class DataConfig:
         lowest_hz, highest_hz: for those models, the range of cutoffs.
         balance: for those models, 0 draws every second of audio alike, 1 every speaker.
         valid_files: for those models, recordings judged at each cutoff.
+        workers: processes that make batches beside the training; 0 makes them within it.
     """
 
     corpus: str
@@ -56,14 +57,15 @@ class DataConfig:
     highest_hz: float = 20_000.0
     balance: float = 0.3
     valid_files: int = 24
+    workers: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.lowest_hz < self.highest_hz or self.equaliser_db < 0:
             raise SettingsError("data needs 0 < lowest_hz < highest_hz and equaliser_db >= 0")
         if not (0 <= self.room <= 1 and 0 <= self.noise <= 1 and 0 <= self.balance <= 1):
             raise SettingsError("data needs room, noise and balance in [0, 1]")
-        if self.valid_files < 1:
-            raise SettingsError("data needs valid_files >= 1")
+        if self.valid_files < 1 or self.workers < 0:
+            raise SettingsError("data needs valid_files >= 1 and workers >= 0")
         if self.patch_samples < 1 or self.batch_size < 1 or not 0 <= self.speed < 0.5:
             raise SettingsError("data needs patch_samples, batch_size >= 1 and speed in [0, 0.5)")
 
@@ -104,6 +106,7 @@ class LossConfig:
     band_level_long: float = 0.0
     join_level: float = 0.0
     unevenness: float = 0.0
+    snr_cost_db: float = 0.0
     level_quantile: float = 0.5
     join_error: float = 0.0
     adversarial: float = 0.0

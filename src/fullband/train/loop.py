@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import lightning_fabric
 import numpy as np
@@ -38,9 +39,11 @@ from fullband.train.config import TrainConfig
 from fullband.train.log import TrainLog
 from fullband.train.restore import load_exported
 from fullband.train.step import compute_loss, learning_rate, make_optimiser, update_average
-from fullband.train.task import NarrowingTask, PairTask, Part
+from fullband.train.task import NarrowingTask, PairTask, Part, Task
 
 __all__ = ["train"]
+
+Drawn = TypeVar("Drawn")
 
 
 def train(
@@ -84,11 +87,7 @@ def train(
         _begin_from(start_from, bare)
     sample_rate = bare.config.sample_rate
     training, validation = _corpus(config, sample_rate, cache)
-    task: PairTask | NarrowingTask
-    if bare.takes_bandwidth:
-        task = NarrowingTask(config, training, validation)
-    else:
-        task = PairTask(config, bare.config, training[0], validation[0])
+    task = _task(config, bare, training, validation)
 
     resumed = (run / "last").exists() or (run / "last.old").exists()
     if not resumed:
@@ -104,6 +103,13 @@ def train(
         adversary = fabric.setup(*adversary)
     average = {name: value.to(fabric.device) for name, value in average.items()}
 
+    # A batch of its own for every process.
+    draws = range(
+        progress.step * fabric.world_size + fabric.global_rank,
+        config.schedule.steps * fabric.world_size,
+        fabric.world_size,
+    )
+    drawn = _ahead(task.draw, draws, config.data.workers)
     clip_norm = config.optimiser.clip_norm
     with TrainLog(run) as log:
         earlier = progress.seconds
@@ -114,8 +120,7 @@ def train(
             for group in optimiser.param_groups:
                 group["lr"] = rate
 
-            # A batch of its own for every process.
-            inputs, wide, band = task.batch(step * fabric.world_size + fabric.global_rank, fabric)
+            inputs, wide, band = task.batch(next(drawn), fabric)
             model.train()
             predicted = model(*inputs)
             loss, parts = compute_loss(config.loss, predicted, wide, band)
@@ -186,6 +191,30 @@ def train(
     return progress
 
 
+def _task(config: TrainConfig, model: Network, training: Part, validation: Part) -> Task[Any]:
+    if model.takes_bandwidth:
+        return NarrowingTask(config, training, validation)
+    return PairTask(config, model.config, training[0], validation[0])
+
+
+def _ahead(draw: Callable[[int], Drawn], draws: Sequence[int], workers: int) -> Iterator[Drawn]:
+    """What is drawn for each of these numbers, made ahead in other processes if there are any."""
+
+    class Draws(torch.utils.data.Dataset[Drawn]):
+        def __getitem__(self, index: int) -> Drawn:
+            return draw(index)
+
+    loader = torch.utils.data.DataLoader(
+        Draws(),
+        batch_size=None,
+        sampler=draws,
+        num_workers=workers,
+        collate_fn=lambda drawn: drawn,
+        multiprocessing_context="fork" if workers else None,  # the samples are mapped, not copied
+    )
+    return iter(loader)
+
+
 def _adversary(
     config: TrainConfig, sample_rate: int
 ) -> tuple[torch.nn.Module, torch.optim.Optimizer] | None:
@@ -218,9 +247,7 @@ def _begin_from(start: Path, model: Network) -> None:
         raise ModelError(f"{start}: does not fit this recipe's model ({reason})") from None
 
 
-def _validate(
-    model: Network, average: dict[str, Tensor], task: PairTask | NarrowingTask
-) -> dict[str, float]:
+def _validate(model: Network, average: dict[str, Tensor], task: Task[Any]) -> dict[str, float]:
     """Mean scores of the averaged weights on the validation split."""
     weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
     model.load_state_dict(average)

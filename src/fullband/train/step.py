@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from fullband.losses.new_band import (
+    Spectra,
     band_level_distance,
     join_error,
     join_level_distance,
     new_band_lsd,
+    snr_cost_db,
     unevenness,
 )
 from fullband.losses.spectral import (
@@ -34,13 +36,15 @@ class NewBand:
     """Where each recording of a batch is to be judged: above its bandwidth, as far as it is true.
 
     Attributes:
+        narrow: what the network was given.
         fine: 1 for recordings whose fine structure is to be believed, 0 where a codec left holes.
 
     Shape:
-        bandwidth_hz, true_hz, fine `[B]`.
+        narrow `[B, T]`; bandwidth_hz, true_hz, fine `[B]`.
     """
 
     sample_rate: int
+    narrow: Tensor
     bandwidth_hz: Tensor
     true_hz: Tensor
     fine: Tensor
@@ -57,31 +61,33 @@ def compute_loss(
     Shape:
         predicted, wide `[B, T]`.
     """
-    losses: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    on_audio: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         "rmse": rmse,
         "relative_error_db": relative_error_db,
         "spectral_error_db": partial(spectral_error_db, band=weights.spectral_error_band),
         "lsd_2017": log_spectral_distance,
         "multi_resolution_lsd": multi_resolution_log_spectral_distance,
     }
+    losses = {name: partial(loss, predicted.float(), wide) for name, loss in on_audio.items()}
     if band is not None:
-        place = (band.sample_rate, band.bandwidth_hz, band.true_hz)
-        losses["new_band_lsd"] = lambda x, y: new_band_lsd(x, y, *place, weights=band.fine)
-        losses["band_level"] = lambda x, y: band_level_distance(
-            x, y, *place, quantile=weights.level_quantile
-        )
-        losses["band_level_long"] = lambda x, y: band_level_distance(
-            x, y, *place, 2048, 8, weights.level_quantile
-        )
-        losses["join_level"] = lambda x, y: join_level_distance(x, y, *place[:2])
-        losses["unevenness"] = lambda x, y: unevenness(x, band.sample_rate, band.true_hz)
-        losses["join_error"] = lambda x, y: join_error(x, y, *place[:2])
+        x, y, narrow = (Spectra(audio) for audio in (predicted.float(), wide, band.narrow))
+        rate, end_hz, true_hz = band.sample_rate, band.bandwidth_hz, band.true_hz
+        place, aim = (rate, end_hz, true_hz), weights.level_quantile
+        losses |= {
+            "new_band_lsd": partial(new_band_lsd, x, y, *place, band.fine),
+            "band_level": partial(band_level_distance, x, y, *place, quantile=aim),
+            "band_level_long": partial(band_level_distance, x, y, *place, 2048, 8, aim),
+            "join_level": partial(join_level_distance, x, y, rate, end_hz),
+            "join_error": partial(join_error, x, y, rate, end_hz),
+            "snr_cost_db": partial(snr_cost_db, x, y, narrow, rate, true_hz),
+            "unevenness": partial(unevenness, x, rate, true_hz),
+        }
     total = torch.zeros((), device=wide.device)
     parts = {}
-    for name, function in losses.items():
+    for name, loss in losses.items():
         weight = getattr(weights, name)
         if weight:
-            value = function(predicted.float(), wide)
+            value = loss()
             total = total + weight * value
             parts[name] = float(value.detach())
     return total, {"loss": float(total.detach()), **parts}

@@ -8,6 +8,7 @@ random, judged on whole recordings at several cutoffs as far as these are true.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol, TypeVar
 
 import lightning_fabric
 import numpy as np
@@ -19,7 +20,7 @@ from fullband.audio.resample import resample
 from fullband.audio.samples import Audio
 from fullband.audio.spectrum import power_spectrogram
 from fullband.corpora.dataset import Decoded, PairDataset
-from fullband.corpora.narrowing import MOST_HOLES, NarrowingDataset
+from fullband.corpora.narrowing import MOST_HOLES, Example, NarrowingDataset
 from fullband.corpora.notes import Notes
 from fullband.degrade import Degradation, degrade, lower_rate
 from fullband.errors import AudioFileError
@@ -29,15 +30,33 @@ from fullband.models.network import NetworkConfig
 from fullband.train.config import TrainConfig
 from fullband.train.step import NewBand
 
-__all__ = ["NarrowingTask", "PairTask", "Part"]
+__all__ = ["Batch", "NarrowingTask", "PairTask", "Part", "Run", "Task"]
 
 _LEAST_NEW_HZ = 2000.0  # a recording has to be true for so much above the cutoff it is judged at
 
+Drawn = TypeVar("Drawn")
 Part = tuple[Decoded, Notes]
 """A split's samples and what is known of its recordings."""
 
 Run = Callable[..., Audio]
 """A network on arrays: audio `[B, T]` and what else it takes, to audio `[B, T]`."""
+
+
+class Batch(NamedTuple):
+    """What the network is given, what it should give, and where that is judged."""
+
+    inputs: tuple[Tensor, ...]
+    wide: Tensor
+    band: NewBand | None = None
+
+
+class Task(Protocol[Drawn]):
+    """What the loop needs; batches are drawn apart from it, where another process may do it."""
+
+    def fitting(self, batches: int) -> Iterator[tuple[Audio, Audio]]: ...
+    def draw(self, step: int) -> Drawn: ...
+    def batch(self, drawn: Drawn, fabric: lightning_fabric.Fabric) -> Batch: ...
+    def validate(self, run_model: Run, model: NetworkConfig) -> dict[str, float]: ...
 
 
 class PairTask:
@@ -57,12 +76,14 @@ class PairTask:
         """What things that are solved for are fitted to."""
         return (self._pairs.batch(step) for step in range(batches))
 
-    def batch(
-        self, step: int, fabric: lightning_fabric.Fabric
-    ) -> tuple[tuple[Tensor, ...], Tensor, NewBand | None]:
-        """What the network is given, what it should give, and where that is judged."""
-        narrow, wide = self._pairs.batch(step)
-        return (_tensor(narrow, fabric),), _tensor(wide, fabric), None
+    def draw(self, step: int) -> tuple[Audio, Audio]:
+        """The narrow and wide patches of a step."""
+        return self._pairs.batch(step)
+
+    def batch(self, drawn: tuple[Audio, Audio], fabric: lightning_fabric.Fabric) -> Batch:
+        """What was drawn, as the network and the losses take it."""
+        narrow, wide = (_tensor(side, fabric) for side in drawn)
+        return Batch((narrow,), wide)
 
     def validate(self, run_model: Run, model: NetworkConfig) -> dict[str, float]:
         """Mean scores on the validation split, raw as the paper's."""
@@ -95,20 +116,21 @@ class NarrowingTask:
         """Nothing here is solved for."""
         return iter(())
 
-    def batch(
-        self, step: int, fabric: lightning_fabric.Fabric
-    ) -> tuple[tuple[Tensor, ...], Tensor, NewBand | None]:
-        """What the network is given, what it should give, and where that is judged."""
-        example = self._examples.batch(step)
-        bandwidth_hz = _tensor(example.bandwidth_hz, fabric)
+    def draw(self, step: int) -> Example:
+        """The patches of a step."""
+        return self._examples.batch(step)
+
+    def batch(self, drawn: Example, fabric: lightning_fabric.Fabric) -> Batch:
+        """What was drawn, as the network and the losses take it."""
+        narrow, bandwidth_hz = _tensor(drawn.narrow, fabric), _tensor(drawn.bandwidth_hz, fabric)
         band = NewBand(
             self._validation[0].sample_rate,
+            narrow,
             bandwidth_hz,
-            _tensor(example.true_hz, fabric),
-            _tensor(example.fine, fabric),
+            _tensor(drawn.true_hz, fabric),
+            _tensor(drawn.fine, fabric),
         )
-        inputs = (_tensor(example.narrow, fabric), bandwidth_hz[:, None])
-        return inputs, _tensor(example.wide, fabric), band
+        return Batch((narrow, bandwidth_hz[:, None]), _tensor(drawn.wide, fabric), band)
 
     def validate(self, run_model: Run, model: NetworkConfig) -> dict[str, float]:
         """Mean `lsd` per cutoff over recordings spread over the split, and over all cutoffs.

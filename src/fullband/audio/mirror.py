@@ -1,0 +1,78 @@
+"""Mirror images: what software leaves above the old Nyquist frequency when it raises a sample rate.
+
+Putting samples between samples repeats the spectrum, turned about half the old rate, and a filter
+is to take the repetition away. Linear and cubic interpolation hardly do, short filters do in part.
+What stands there then is no content, however much of it there is: every bin rises and falls with
+the one that lies as far below the old Nyquist frequency. Natural sound never does that.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["USUAL_RATES", "find_mirror"]
+
+USUAL_RATES = (
+    4000,
+    5512.5,
+    6000,
+    8000,
+    11_025,
+    12_000,
+    16_000,
+    22_050,
+    24_000,
+    32_000,
+    44_100,
+    48_000,
+    96_000,
+)
+"""The sample rates in Hz that recordings are raised from."""
+
+_ALIKE = 0.75  # natural recordings reach 0.7, mirror images begin at 0.8;
+_DOUBT = 0.5  # over the number of windows, so much more of few: chance reaches further there
+_LEAST_WINDOWS = 4
+_MOST_WINDOWS = 1024
+_QUIET_DB = 35.0  # windows so far below the loudest say nothing
+_SELF = 4  # bins next to the mirror share a window's main lobe with their images
+_REACH = 0.08  # of the mirror's frequency: so far above it
+_LEAST_BINS = 6
+_LEAST_SPREAD_DB = 0.7  # what is steady does not tell; noise has 2 dB and more
+
+
+def find_mirror(windows_db: np.ndarray, sample_rate: float) -> float | None:
+    """The frequency in Hz about which the spectrum is its own mirror image; None if there is none.
+
+    Of several the lowest: the others are images of images.
+
+    Args:
+        windows_db: power spectra of successive stretches of a recording, in dB.
+
+    Shape:
+        windows_db `[W, F]`, from 0 Hz to half the sample rate.
+    """
+    bin_hz = sample_rate / 2 / (windows_db.shape[1] - 1)
+    levels = windows_db[:_MOST_WINDOWS].astype(np.float32)
+    loudness = levels.max(axis=1, initial=-np.inf)
+    levels = levels[loudness > loudness.max(initial=-np.inf) - _QUIET_DB]
+    if len(levels) < _LEAST_WINDOWS:
+        return None
+    needed = _ALIKE + _DOUBT / len(levels)
+    for rate in USUAL_RATES:
+        if rate < 0.95 * sample_rate and _likeness(levels, rate / bin_hz) > needed:
+            return rate / 2
+    return None
+
+
+def _likeness(levels: np.ndarray, turn: float) -> float:
+    """The correlation of bins k and `turn - k` in how they change from window to window."""
+    first = int(np.ceil(turn / 2)) + _SELF
+    last = first + max(_LEAST_BINS, int(_REACH * turn / 2))
+    above = np.arange(first, last)
+    if last > levels.shape[1]:
+        return 0.0
+    sides = levels[:, above], levels[:, np.round(turn - above).astype(int)]
+    changes = [np.diff(side, axis=0) for side in sides]
+    image, origin = (change - change.mean(axis=1, keepdims=True) for change in changes)
+    spread_db = float(np.sqrt(image.std() * origin.std()))
+    return float(np.mean(image * origin)) / spread_db**2 if spread_db > _LEAST_SPREAD_DB else 0.0

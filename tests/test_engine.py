@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -50,6 +53,46 @@ def test_too_little_context_would_be_noticed(monkeypatch):
     runner = BlockRunner(moving_average(100, 1), 1, 50, 1)
     streamed = np.concatenate([runner.push(audio), runner.flush()], axis=-1)
     assert np.max(np.abs(streamed - moving_average(100, 1)(audio))) > 0.1
+
+
+def test_what_is_done_first_waits_for_what_comes_first(monkeypatch):
+    monkeypatch.setattr("fullband.engine._BLOCK_SAMPLES", 512)
+    monkeypatch.setattr("fullband.engine._ABREAST", 2)
+    average = moving_average(3, 1)
+
+    def run(audio, start):
+        time.sleep(0.02 if start < 1000 else 0.0)
+        return average(audio)
+
+    audio = noise(1, 8000)[None]
+    runner = BlockRunner(run, 1, 3, 1)
+    streamed = np.concatenate([runner.push(audio), runner.flush()], axis=-1)
+    np.testing.assert_allclose(streamed, average(audio), atol=1e-5)
+
+
+def test_what_goes_wrong_beside_the_caller_reaches_it():
+    def run(audio, start):
+        raise ValueError("this one")
+
+    runner = BlockRunner(run, 1, 3, 1)
+    runner.push(noise(1, 8000)[None])
+    with pytest.raises(ValueError, match="this one"):
+        runner.flush()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
+def test_a_forked_process_has_threads_of_its_own():
+    def length() -> int:
+        runner = BlockRunner(moving_average(3, 1), 1, 3, 1)
+        return runner.push(noise(1, 8000)[None]).shape[-1] + runner.flush().shape[-1]
+
+    assert length() == 8000  # the threads are running now
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        os._exit(0 if length() == 8000 else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_an_empty_stream_gives_nothing():
@@ -110,6 +153,7 @@ def test_a_block_is_long_where_the_context_is():
 
     runner = BlockRunner(run, 480, 96_000, 1)
     runner.push(np.zeros((1, 2_000_000), np.float32))
+    runner.flush()
     assert max(lengths) == 10 * 96_000  # of which two are context
 
 

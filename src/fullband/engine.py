@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import functools
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,6 +34,8 @@ DEFAULT_MODEL = "speech"
 _BLOCK_SAMPLES = 1 << 16  # over all channels; with ~100 floats per sample inside the network
 _CONTEXTS = 8  # or so many contexts to a block, so that most of the work is not context
 _WINDOW_SAMPLES = 1 << 18  # channels beyond that are run one after the other
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_ABREAST = min(2, _CORES)  # windows of a stream that are run at a time, on a core each or several
 
 
 class Stage(Protocol):
@@ -110,17 +114,9 @@ class OnnxModel:
     """
 
     def __init__(self, card: Card, weights: Path) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(
-                os.fspath(weights), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's exceptions share no narrower base
-            reason = str(error).splitlines()[0]
-            raise ModelError(f"{weights}: cannot be loaded ({reason})") from None
+        self._weights = weights
+        # Two windows on a core each go faster than one after the other on both.
+        self._session = self._open(_CORES // _ABREAST)
         inputs = [(node.name, len(node.shape)) for node in self._session.get_inputs()]
         outputs = [(node.name, len(node.shape)) for node in self._session.get_outputs()]
         if inputs != [(name, 2) for name in card.inputs] or outputs != [("wide", 2)]:
@@ -134,13 +130,35 @@ class OnnxModel:
         self.bandwidth_range_hz = card.bandwidth_range_hz
 
     def run(self, audio: Audio, bandwidth_hz: Any = None) -> Audio:
+        return self._run(self._whole_session, audio, bandwidth_hz)
+
+    @functools.cached_property
+    def _whole_session(self) -> Any:
+        """For audio in one piece: on all cores."""
+        return self._session if _ABREAST == 1 else self._open(_CORES)
+
+    def _open(self, threads: int) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = threads
+        try:
+            return onnxruntime.InferenceSession(
+                os.fspath(self._weights), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's exceptions share no narrower base
+            reason = str(error).splitlines()[0]
+            raise ModelError(f"{self._weights}: cannot be loaded ({reason})") from None
+
+    def _run(self, session: Any, audio: Audio, bandwidth_hz: Any) -> Audio:
         given = {"audio": np.ascontiguousarray(audio)}
         if self.bandwidth_range_hz is not None:
             if bandwidth_hz is None:
                 raise ModelError(f"{self.name}: has to be told bandwidth_hz")
             frames = np.atleast_1d(np.asarray(bandwidth_hz, np.float32))
             given["bandwidth_hz"] = np.tile(frames, (audio.shape[0], 1))
-        (wide,) = self._session.run(["wide"], given)
+        (wide,) = session.run(["wide"], given)
         return np.asarray(wide)
 
     def stage(self, channels: int, segments: Sequence[Segment] = ()) -> BlockRunner:
@@ -148,18 +166,22 @@ class OnnxModel:
 
         def run(audio: Audio, start: int) -> Audio:
             if len(segments) < 2 or self.bandwidth_range_hz is None:
-                return self.run(audio, segments[0].bandwidth_hz if segments else None)
+                known_hz = segments[0].bandwidth_hz if segments else None
+                return self._run(self._session, audio, known_hz)
             frames = start + stride * np.arange(1 + audio.shape[-1] // stride)
             bandwidth_hz = bandwidths_at(segments, frames)
             if np.all(bandwidth_hz >= self.bandwidth_range_hz[1]):
                 return audio  # nothing is missing here, and what the graph says is not used
-            return self.run(audio, bandwidth_hz)
+            return self._run(self._session, audio, bandwidth_hz)
 
         return BlockRunner(run, stride, self.card.context, channels)
 
 
 class BlockRunner:
     """Runs a function of whole audio over a stream, block by block, with the same result.
+
+    Blocks are run beside the caller's own work, two at a time where there are two cores; what
+    `push` gives is what is done by then. Few are ever waiting, so memory is bounded.
 
     Args:
         run: `[B, T]` and the position of its first sample to `[B, T]`, depending on at most
@@ -177,32 +199,58 @@ class BlockRunner:
         self._held = np.zeros((channels, 0), np.float32)
         self._lead = 0  # samples held in front of the next one to be given out
         self._position = 0  # of the first sample that is held
+        self._running: deque[Future[Audio]] = deque()
 
     def push(self, block: Audio) -> Audio:
         self._held = np.concatenate([self._held, block], axis=-1)
         pieces = []
         while self._held.shape[-1] >= self._lead + self._block + self._context:
-            pieces.append(self._next(self._block))
+            self._begin(self._block)
+            pieces += self._finished(_ABREAST)
+        pieces += self._finished(_ABREAST)
         return np.concatenate(pieces, axis=-1) if pieces else self._held[:, :0]
 
     def flush(self) -> Audio:
         pieces = []
         while self._held.shape[-1] > self._lead:
-            pieces.append(self._next(min(self._block, self._held.shape[-1] - self._lead)))
+            self._begin(min(self._block, self._held.shape[-1] - self._lead))
+            pieces += self._finished(_ABREAST)
+        pieces += self._finished(0)
         return np.concatenate(pieces, axis=-1) if pieces else self._held[:, :0]
 
-    def _next(self, length: int) -> Audio:
+    def _begin(self, length: int) -> None:
+        """Have the next block run."""
         window = self._held[:, : self._lead + length + self._context]
-        together = max(1, _WINDOW_SAMPLES // window.shape[-1])
-        results = [
-            self._run(window[i : i + together], self._position)[:, self._lead : self._lead + length]
-            for i in range(0, len(window), together)
-        ]
+        wanted = slice(self._lead, self._lead + length)
+        self._running.append(_threads().submit(self._run_window, window, self._position, wanted))
         keep_from = max(0, self._lead + length - self._context)
         self._lead += length - keep_from
         self._position += keep_from
         self._held = self._held[:, keep_from:]
+
+    def _run_window(self, window: Audio, position: int, wanted: slice) -> Audio:
+        together = max(1, _WINDOW_SAMPLES // window.shape[-1])
+        results = [
+            self._run(window[i : i + together], position)[:, wanted]
+            for i in range(0, len(window), together)
+        ]
         return np.concatenate(results) if len(results) > 1 else results[0]
+
+    def _finished(self, waiting: int) -> list[Audio]:
+        """What is done, in order; and what else there is beyond so many that may still wait."""
+        pieces = []
+        while self._running and (len(self._running) > waiting or self._running[0].done()):
+            pieces.append(self._running.popleft().result())
+        return pieces
+
+
+@functools.lru_cache(maxsize=1)
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_ABREAST, thread_name_prefix="fullband")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_threads.cache_clear)  # threads do not survive it
 
 
 @functools.lru_cache(maxsize=4)

@@ -188,6 +188,26 @@ def test_each_side_of_a_switch_is_what_it_would_be_alone(any_rate):
         np.testing.assert_allclose(both[inside], expected[inside], atol=1e-5)
 
 
+def test_mirror_images_are_taken_out_and_what_they_mirror_stays(tmp_path):
+    # Linear interpolation from 8 to 48 kHz. The model adds nothing.
+    model = write_any_rate_model(tmp_path, loudness=0.0)
+    audio = np.interp(np.arange(4 * RATE) / 6, np.arange(4 * 8000), noise(4, 8000))
+    audio = np.stack([audio, 0.5 * audio]).astype(np.float32)
+    analysis = analyse([audio], RATE)
+    assert analysis.mirror_hz == 4000
+    blocks = split(audio, np.random.default_rng(0), 30_000, shortest=1)
+    wide = in_blocks(model, analysis, blocks, RATE)
+    assert wide.shape == audio.shape
+    assert rms_db(band(audio, RATE, 4150, 24_000)) > -45
+    assert rms_db(band(wide, RATE, 4150, 24_000)) < -80
+    # At its ends the recording itself begins and ends with a step.
+    kept = [band(each, RATE, 0, 3800)[:, RATE : 3 * RATE] for each in (audio, wide)]
+    assert rms_db(kept[1] - kept[0]) < rms_db(kept[0]) - 75
+    # What is told where it ends is left as it is.
+    told, _ = enhance(audio, RATE, model=str(model), bandwidth_hz=4000)
+    assert rms_db(band(told, RATE, 4150, 24_000)) > -45
+
+
 @pytest.mark.parametrize("sound", [noise, voice])
 def test_nothing_is_added_to_what_is_full_band(any_rate, sound):
     audio = sound(2, RATE)

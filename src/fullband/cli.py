@@ -810,7 +810,9 @@ def _content(heard: Analysis) -> str:
 
 
 def _parts(heard: Analysis) -> dict[str, str]:
-    """Of a recording whose bandwidth changes, where and to what."""
+    """Of a recording whose bandwidth changes, where and to what; and what is above it."""
+    if heard.mirror_hz is not None:
+        return {"mirror images": f"above {heard.mirror_hz:.0f} Hz, left by a cheap resampler"}
     if len(heard.segments) == 1:
         return {}
     parts = (

@@ -9,6 +9,7 @@ goes through in blocks, along two ways that meet again (`EnhanceStage`):
        |                              |                      |
        +-- to its entry rate, up -----+-- model -- predicted +
 
+Mirror images that a cheap way of raising the rate left in the source are taken out in front of it.
 A model of any rate is given what the second line has, and told where content ends at every moment;
 one that was made for a single entry rate is given what the third line has. Where the target rate is
 the model's, the first two lines are one.
@@ -31,7 +32,13 @@ import numpy as np
 
 from fullband.audio.bandwidth import BandwidthMeter, Segment
 from fullband.audio.file import BLOCK_SAMPLES, AudioReader, AudioWriter, container_of
-from fullband.audio.filters import SwitchedFir, crossover_width_hz, highpass_kernel
+from fullband.audio.filters import (
+    Fir,
+    SwitchedFir,
+    crossover_width_hz,
+    highpass_kernel,
+    lowpass_kernel,
+)
 from fullband.audio.level import LevelMeter, model_gain
 from fullband.audio.resample import PASSED, Resampler
 from fullband.audio.samples import Audio, as_audio, check_sample_rate
@@ -55,6 +62,7 @@ AUTO = "auto"
 LOWEST_BANDWIDTH_HZ = 400.0
 """The lowest bandwidth that can be given."""
 
+_PASSED = 0.97  # of a mirror's frequency: what is below passes, and so far above nothing does
 _GATE_HZ = 50.0  # models that are told the bandwidth begin to add so far below it
 _FADE_S = 0.05  # where the bandwidth changes
 _BASELINE_RATE = 16_000
@@ -68,6 +76,8 @@ class Analysis:
     Attributes:
         bandwidth_hz: where its content ends, over the whole of it.
         segments: the same as time goes by; more than one where it clearly and lastingly changes.
+        mirror_hz: above what frequency there are but mirror images of what is below, see
+            `fullband.audio.mirror`; None where that is not so.
         level_db: its active level, relative to full scale.
         channel_levels_db: the same of each channel.
         peak: its highest absolute sample.
@@ -81,6 +91,7 @@ class Analysis:
     level_db: float
     channel_levels_db: tuple[float, ...]
     peak: float
+    mirror_hz: float | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +160,7 @@ def analyse(
         level_db=level_db,
         channel_levels_db=tuple(channel_levels_db),
         peak=peak,
+        mirror_hz=None if bandwidth is None else bandwidth.mirror_hz(),
     )
 
 
@@ -166,8 +178,12 @@ class EnhanceStage:
         bands = _missing_bands(model, analysis, model_rate, target_rate)
         self.added = any(band.stop_hz is not None for band in bands) and analysis.peak > 0
         self._kept = Resampler(source_rate, target_rate, channels)
+        self._cleaning: Fir | None = None
         if not self.added:
             return
+        if analysis.mirror_hz is not None:
+            pass_hz, width_hz = (share * analysis.mirror_hz for share in (_PASSED, 2 - 2 * _PASSED))
+            self._cleaning = Fir(lowpass_kernel(source_rate, pass_hz, width_hz), channels)
         # The model sees every channel at the same level, so that a voice panned to a side gets the
         # same new band in both, panned likewise; but what a far quieter one holds stays quieter.
         quietest_db = analysis.level_db - _QUIETER_DB
@@ -199,6 +215,14 @@ class EnhanceStage:
         self._sum = _Pairs(channels)
 
     def push(self, block: Audio) -> Audio:
+        return self._push(block if self._cleaning is None else self._cleaning.push(block))
+
+    def flush(self) -> Audio:
+        if self._cleaning is None:
+            return self._flush()
+        return np.concatenate([self._push(self._cleaning.flush()), self._flush()], axis=-1)
+
+    def _push(self, block: Audio) -> Audio:
         kept = self._kept.push(block)
         if not self.added:
             return kept
@@ -208,7 +232,7 @@ class EnhanceStage:
         kept, new_band = self._sum.push(kept, self._new_band.push(self._beyond(predicted, base)))
         return kept + new_band
 
-    def flush(self) -> Audio:
+    def _flush(self) -> Audio:
         kept = self._kept.flush()
         if not self.added:
             return kept

@@ -9,7 +9,7 @@ import numpy as np
 
 from fullband.audio.samples import Audio
 
-__all__ = ["Fir", "SwitchedFir", "crossover_width_hz", "highpass_kernel"]
+__all__ = ["Fir", "SwitchedFir", "crossover_width_hz", "highpass_kernel", "lowpass_kernel"]
 
 _STOP_DB = 80.0
 _MARGIN_DB = 1.0  # Kaiser's formulas are fits, and fall short by up to 0.6 dB
@@ -43,6 +43,17 @@ def highpass_kernel(sample_rate: int, stop_hz: float, width_hz: float) -> np.nda
     lowpass /= lowpass.sum()  # exactly 1 at 0 Hz, so the high-pass is exactly 0 there
     kernel: np.ndarray = -lowpass
     kernel[half] += 1.0
+    return kernel
+
+
+def lowpass_kernel(sample_rate: int, pass_hz: float, width_hz: float) -> np.ndarray:
+    """What `highpass_kernel` holds back: open up to `pass_hz`, 80 dB down `width_hz` above it.
+
+    Shape:
+        result `[N]`, N odd, symmetric.
+    """
+    kernel = -highpass_kernel(sample_rate, pass_hz, width_hz)
+    kernel[len(kernel) // 2] += 1.0
     return kernel
 
 

@@ -35,7 +35,9 @@ _LEAST_WINDOWS = 4
 _MOST_WINDOWS = 1024
 _QUIET_DB = 35.0  # windows so far below the loudest say nothing
 _SELF = 4  # bins next to the mirror share a window's main lobe with their images
-_REACH = 0.08  # of the mirror's frequency: so far above it
+_NEAR, _FAR = 0.08, 0.6  # of the mirror's frequency: so far above it
+_FAINTLY = 0.5
+_GONE_DB = 30.0  # images so far below what they mirror may be covered by noise
 _LEAST_BINS = 6
 _LEAST_SPREAD_DB = 0.7  # what is steady does not tell; noise has 2 dB and more
 
@@ -65,14 +67,30 @@ def find_mirror(windows_db: np.ndarray, sample_rate: float) -> float | None:
 
 
 def _likeness(levels: np.ndarray, turn: float) -> float:
-    """The correlation of bins k and `turn - k` in how they change from window to window."""
-    first = int(np.ceil(turn / 2)) + _SELF
-    last = first + max(_LEAST_BINS, int(_REACH * turn / 2))
-    above = np.arange(first, last)
-    if last > levels.shape[1]:
+    """The correlation of bins k and `turn - k` in how they change from window to window.
+
+    That of those next to the mirror, if those farther off are either alike too or hardly there.
+    """
+    near = np.arange(int(np.ceil(turn / 2)) + _SELF, int((1 + _NEAR) * turn / 2) + _LEAST_BINS)
+    far = np.arange(int((1 + _NEAR) * turn / 2) + _LEAST_BINS, int((1 + _FAR) * turn / 2))
+    if near[-1] >= levels.shape[1]:
         return 0.0
+    alike = _correlation(levels, near, turn)
+    far = far[far < levels.shape[1]]
+    if alike < _FAINTLY or len(far) < _LEAST_BINS:
+        return alike
+    origin = levels[:, np.round(turn - near).astype(int)]
+    down_db = _mean_db(origin) - _mean_db(levels[:, far])
+    return alike if down_db > _GONE_DB or _correlation(levels, far, turn) > _FAINTLY else 0.0
+
+
+def _correlation(levels: np.ndarray, above: np.ndarray, turn: float) -> float:
     sides = levels[:, above], levels[:, np.round(turn - above).astype(int)]
     changes = [np.diff(side, axis=0) for side in sides]
     image, origin = (change - change.mean(axis=1, keepdims=True) for change in changes)
     spread_db = float(np.sqrt(image.std() * origin.std()))
     return float(np.mean(image * origin)) / spread_db**2 if spread_db > _LEAST_SPREAD_DB else 0.0
+
+
+def _mean_db(levels: np.ndarray) -> float:
+    return 10 * float(np.log10(np.mean(10 ** (levels / 10)) + 1e-30))

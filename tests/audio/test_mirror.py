@@ -74,6 +74,13 @@ def test_a_recording_that_is_wide_for_half_the_time_has_none():
     assert mirror_hz(np.concatenate(halves)) is None
 
 
+def test_a_recording_that_is_wide_for_a_while_has_none():
+    raised = raised_linearly(noise(40, 8000), 6)
+    assert mirror_hz(raised) == 4000
+    raised[20 * RATE : 24 * RATE] = noise(4, RATE)
+    assert mirror_hz(raised) is None
+
+
 def test_what_is_symmetric_for_a_little_way_only_is_content():
     # Chance does that now and then within a few hundred hertz.
     symmetric = band(raised_linearly(noise(4, 4000), 12), RATE, 1600, 2400)

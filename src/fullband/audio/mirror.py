@@ -32,7 +32,8 @@ USUAL_RATES = (
 _ALIKE = 0.75  # natural recordings reach 0.7, mirror images begin at 0.8;
 _DOUBT = 0.5  # over the number of windows, so much more of few: chance reaches further there
 _LEAST_WINDOWS = 4
-_MOST_WINDOWS = 1024
+_STRETCH = 24  # windows, in which
+_ALWAYS = 0.6  # images must still be so much alike: a recording may be wide for a while
 _QUIET_DB = 35.0  # windows so far below the loudest say nothing
 _SELF = 4  # bins next to the mirror share a window's main lobe with their images
 _NEAR, _FAR = 0.08, 0.6  # of the mirror's frequency: so far above it
@@ -54,14 +55,19 @@ def find_mirror(windows_db: np.ndarray, sample_rate: float) -> float | None:
         windows_db `[W, F]`, from 0 Hz to half the sample rate.
     """
     bin_hz = sample_rate / 2 / (windows_db.shape[1] - 1)
-    levels = windows_db[:_MOST_WINDOWS].astype(np.float32)
-    loudness = levels.max(axis=1, initial=-np.inf)
-    levels = levels[loudness > loudness.max(initial=-np.inf) - _QUIET_DB]
+    loudness = windows_db.max(axis=1, initial=-np.inf)
+    levels = windows_db[loudness > loudness.max(initial=-np.inf) - _QUIET_DB]
     if len(levels) < _LEAST_WINDOWS:
         return None
     needed = _ALIKE + _DOUBT / len(levels)
+    stretches = np.array_split(levels, max(1, len(levels) // _STRETCH))
     for rate in USUAL_RATES:
-        if rate < 0.95 * sample_rate and _likeness(levels, rate / bin_hz) > needed:
+        turn = rate / bin_hz
+        if (
+            rate < 0.95 * sample_rate
+            and _likeness(levels, turn) > needed
+            and min(_likeness(stretch, turn) for stretch in stretches) > _ALWAYS
+        ):
             return rate / 2
     return None
 
@@ -85,12 +91,21 @@ def _likeness(levels: np.ndarray, turn: float) -> float:
 
 
 def _correlation(levels: np.ndarray, above: np.ndarray, turn: float) -> float:
-    sides = levels[:, above], levels[:, np.round(turn - above).astype(int)]
+    below = np.round(turn - above).astype(int)
+    sides = levels[:, above].astype(np.float32), levels[:, below].astype(np.float32)
     changes = [np.diff(side, axis=0) for side in sides]
-    image, origin = (change - change.mean(axis=1, keepdims=True) for change in changes)
+    image, origin = (_evened(change - change.mean(axis=1, keepdims=True)) for change in changes)
     spread_db = float(np.sqrt(image.std() * origin.std()))
     return float(np.mean(image * origin)) / spread_db**2 if spread_db > _LEAST_SPREAD_DB else 0.0
 
 
+def _evened(changes: np.ndarray) -> np.ndarray:
+    """No window counts more than thrice as much as is usual: one that is quite unlike the one
+    before would decide alone."""
+    power = np.mean(changes**2, axis=1, keepdims=True)
+    evened: np.ndarray = changes * np.sqrt(np.minimum(1.0, 3 * np.median(power) / (power + 1e-9)))
+    return evened
+
+
 def _mean_db(levels: np.ndarray) -> float:
-    return 10 * float(np.log10(np.mean(10 ** (levels / 10)) + 1e-30))
+    return 10 * float(np.log10(np.mean(10 ** (levels.astype(np.float32) / 10)) + 1e-30))

@@ -140,30 +140,31 @@ class ShortTimeFourier(nn.Module):
         hop = self.hop
         padded = F.pad(audio, (hop, hop))
         blocks = padded.reshape(audio.shape[0], -1, hop)
-        frames = torch.cat([blocks[:, :-1], blocks[:, 1:]], dim=-1) * self.window
         if not torch.onnx.is_in_onnx_export():
+            frames = torch.cat([blocks[:, :-1], blocks[:, 1:]], dim=-1) * self.window
             spectrum = torch.fft.rfft(frames)
             return spectrum.real, spectrum.imag
-        mirrored = frames[..., 1:].flip(-1)  # x[N - n] for n = 1 ..
-        inner, outer = frames[..., 1:hop], mirrored[..., : hop - 1]
-        even = torch.cat([frames[..., :1], inner + outer, frames[..., hop : hop + 1]], dim=-1)
-        zero = torch.zeros_like(frames[..., :1])
-        odd = torch.cat([zero, inner - outer, zero], dim=-1)
-        return self._by_cosines(even), -self._by_sines(odd)
+        # A frame's second half is folded onto its first: x[n] and x[N - n] side by side. The window
+        # is the same either way, and what the ends hold the sines do not see.
+        window = self.window[:hop]
+        first = F.pad(blocks[:, :-1] * window, (0, 1))
+        second = F.pad(blocks.flip(-1)[:, 1:] * window, (1, 0))
+        return self._by_cosines(first + second), self._by_sines(second - first)
 
     def inverse(self, real: Tensor, imaginary: Tensor) -> Tensor:
         """Overlap and add. Shape: twice `[B, N, F]` to `[B, (N - 1) * hop]`."""
         hop = self.hop
         if not torch.onnx.is_in_onnx_export():
-            frames = torch.fft.irfft(torch.complex(real, imaginary), 2 * hop)
+            frames = torch.fft.irfft(torch.complex(real, imaginary), 2 * hop) * self.window
+            first, second = frames[..., :hop], frames[..., hop:]
         else:
             ends = torch.ones(hop + 1, device=real.device)
             ends[0] = ends[-1] = 0.5
-            even = self._by_cosines(real * ends) / hop
-            odd = -self._by_sines(imaginary) / hop  # the sines at both ends are zero
-            frames = torch.cat([even + odd, (even - odd)[..., 1:hop].flip(-1)], dim=-1)
-        frames = frames * self.window
-        blocks: Tensor = frames[:, :-1, hop:] + frames[:, 1:, :hop]
+            even, odd = self._by_cosines(real * ends), self._by_sines(imaginary)
+            window = self.window[:hop] / hop
+            first = (even - odd)[..., :hop] * window
+            second = ((even + odd)[..., 1:] * window).flip(-1)
+        blocks: Tensor = second[:, :-1] + first[:, 1:]
         return blocks.reshape(real.shape[0], -1)
 
     def _by_cosines(self, x: Tensor) -> Tensor:
@@ -215,6 +216,7 @@ class Extender(Network):
     takes_bandwidth = True
     bins: Tensor
     bin_hz: Tensor
+    between: Tensor
 
     def __init__(self, config: ExtenderConfig) -> None:
         super().__init__(config)
@@ -228,6 +230,9 @@ class Extender(Network):
         self.blocks = nn.ModuleList(ConvNeXtBlock(config, index) for index in range(config.depth))
         self.leave_norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, _SAID * self.bands)
+        bands = torch.arange(self.bands)[:, None]
+        distance = (torch.arange(bins) / _BAND_BINS - bands).abs()
+        self.register_buffer("between", torch.clamp(1.0 - distance, min=0.0), False)
         self.register_buffer("bins", torch.arange(bins), False)
         self.register_buffer("bin_hz", torch.linspace(0, config.sample_rate / 2, bins), False)
         self._initialise()
@@ -241,14 +246,22 @@ class Extender(Network):
         time, hop = audio.shape[-1], self.settings.hop
         padded = F.pad(audio, (0, (hop - time % hop) % hop))
         real, imaginary = self.fourier(padded)
-        frame = torch.arange(real.shape[1], device=audio.device)
-        end_hz = bandwidth_hz[:, frame.clamp(max=bandwidth_hz.shape[1] - 1)].unsqueeze(-1)
-        kept = torch.clamp((end_hz - self.bin_hz) / self.spacing_hz, 0.0, 1.0)
 
-        # The network also sees a little of what lies beyond: how steeply content ends.
-        seen = torch.clamp((_SEEN * end_hz - self.bin_hz) / self.spacing_hz, 0.0, 1.0)
-        level = _level(real.square() + imaginary.square(), hop)
-        below = torch.clamp((end_hz - self.bin_hz[::_BAND_BINS]) / self.spacing_hz, 0.0, 1.0)
+        # What follows from the bandwidth is worked out once for each that is told. The network also
+        # sees a little of what lies beyond: how steeply content ends.
+        end_hz = bandwidth_hz.unsqueeze(-1)
+        kept = self._up_to(end_hz)
+        seen = self._up_to(_SEEN * end_hz)
+        gate = torch.clamp((self.bin_hz - end_hz + _GATE_BELOW_HZ) / _GATE_WIDTH_HZ, 0.0, 1.0)
+        gate = gate * torch.clamp(self.settings.bins - 1 - _UNHEARD - self.bins, 0.0, 4.0) / 4.0
+        frame = torch.arange(real.shape[1], device=audio.device)
+        told = frame.clamp(max=bandwidth_hz.shape[1] - 1)
+        below, source, kept, seen, gate = (
+            each.index_select(1, told)
+            for each in (kept[..., ::_BAND_BINS], self._source(end_hz), kept, seen, gate)
+        )
+
+        level = _level(real * real + imaginary * imaginary, hop)
         x = torch.cat([seen * (level + 6.0) / 2.0, below], dim=-1)
         x = self.enter(x.flatten(0, 1)).unflatten(0, level.shape[:2])
         x = self.enter_norm(x)
@@ -258,21 +271,23 @@ class Extender(Network):
         said = said.view(*x.shape[:2], _SAID, self.bands)
         envelope, fine, flat, skirt = self._spread(said).unbind(dim=-2)
 
-        copied = self._translate(real * kept, imaginary * kept, end_hz)
-        energy = copied[0].square() + copied[1].square()
+        copied = [(part * kept).gather(-1, source) for part in (real, imaginary)]
+        energy = copied[0] * copied[0] + copied[1] * copied[1]
         shape = fine * _inverse_root(self._smooth(energy)) + flat * _inverse_root(energy)
-        shape = shape * torch.exp(torch.clamp(envelope, -20.0, 4.0))
-        skirt = skirt * torch.clamp((_SEEN * end_hz - self.bin_hz) / self.spacing_hz, 0.0, 1.0)
-        gate = torch.clamp((self.bin_hz - end_hz + _GATE_BELOW_HZ) / _GATE_WIDTH_HZ, 0.0, 1.0)
-        gate = gate * torch.clamp(self.settings.bins - 1 - _UNHEARD - self.bins, 0.0, 4.0) / 4.0
+        shape = gate * shape * torch.exp(torch.clamp(envelope, -20.0, 4.0))
+        skirt = gate * skirt * seen
         new = (
-            gate * (shape * copy + skirt * there)
+            shape * copy + skirt * there
             for copy, there in zip(copied, (real, imaginary), strict=True)
         )
         return self.fourier.inverse(*new)[:, :time]
 
-    def _translate(self, real: Tensor, imaginary: Tensor, end_hz: Tensor) -> tuple[Tensor, Tensor]:
-        """The top of the kept band copied upwards, piece by piece.
+    def _up_to(self, end_hz: Tensor) -> Tensor:
+        """1 for bins below, then falling to 0 within one. Shape: `[B, N, 1]` to `[B, N, F]`."""
+        return torch.clamp((end_hz - self.bin_hz) / self.spacing_hz, 0.0, 1.0)
+
+    def _source(self, end_hz: Tensor) -> Tensor:
+        """Which bin is copied to each: the top of the kept band goes upwards, piece by piece.
 
         Pieces are an even number of bins wide, so that the copies keep their phase from frame to
         frame (a shift by one bin turns the phase by half a turn every hop).
@@ -283,15 +298,11 @@ class Extender(Network):
         lowest = torch.maximum(end // 2, torch.full_like(end, round(_LOWEST_HZ / self.spacing_hz)))
         piece = torch.clamp((end - lowest) // 2 * 2, min=2)
         pieces = torch.clamp((self.bins - end + piece - 1) // piece, min=0)
-        source = self.bins - pieces * piece
-        return real.gather(-1, source), imaginary.gather(-1, source)
+        return self.bins - pieces * piece
 
     def _spread(self, said: Tensor) -> Tensor:
         """From bands to bins, linearly. Shape: `[..., bands]` to `[..., F]`."""
-        place = torch.arange(_BAND_BINS, device=said.device) / _BAND_BINS
-        start, rise = said[..., :-1], said[..., 1:] - said[..., :-1]
-        between = start.unsqueeze(-1) + rise.unsqueeze(-1) * place
-        return torch.cat([between.flatten(-2), said[..., -1:]], dim=-1)
+        return said @ self.between
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -317,4 +328,4 @@ def _level(power: Tensor, hop: int) -> Tensor:
 
 def _inverse_root(energy: Tensor) -> Tensor:
     """1 / sqrt(energy), with a floor."""
-    return (1.0 / math.sqrt(_TINY)) / torch.sqrt(energy.clamp(min=0.0) / _TINY + 1.0)
+    return (1.0 / math.sqrt(_TINY)) * torch.rsqrt(energy / _TINY + 1.0)

@@ -25,7 +25,7 @@ __all__ = ["TOLERANCE", "compare_exported", "export_model", "export_run", "write
 TOLERANCE = 1e-4
 """The most that the ONNX graph's output may differ from the torch model's, at full scale 1."""
 
-_OPSET = 18
+_OPSET = 20
 _LOWEST_HZ = 1700.0  # of the bandwidths that models of any bandwidth are trained for
 
 

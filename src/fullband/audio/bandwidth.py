@@ -90,9 +90,11 @@ class BandwidthMeter:
         self._windows: list[np.ndarray] = []  # in dB, 16-bit floats
         self._open = np.zeros(bins)  # the power of the window that is not yet full
         self._open_frames = 0
+        self._known: tuple[float, float | None] | None = None  # as long as nothing is pushed
 
     def push(self, block: Audio) -> None:
         """Add `[C, T]` samples."""
+        self._known = None
         held = np.concatenate([self._rest, block], axis=-1) if self._rest.size else block
         count = (held.shape[-1] - self._frame) // self._hop + 1
         if count <= 0:
@@ -106,15 +108,14 @@ class BandwidthMeter:
 
     def bandwidth_hz(self) -> float:
         """Where content ends, in Hz; the Nyquist frequency where no end is found."""
-        return _find_end(self.spectrum_db(), self.sample_rate, self.mirror_hz())
+        return self._found()[0]
 
     def mirror_hz(self) -> float | None:
         """Above what frequency there are but mirror images of what is below; None if there is more.
 
         See `fullband.audio.mirror`.
         """
-        windows = self._all_windows()
-        return find_mirror(np.stack(windows), self.sample_rate) if windows else None
+        return self._found()[1]
 
     def segments(self) -> list[Segment]:
         """Where content ends as time goes by: one segment, unless it clearly and lastingly changes.
@@ -122,8 +123,8 @@ class BandwidthMeter:
         Of a recording of one segment, that is `bandwidth_hz`. One that changes is cut at windows'
         borders, and a window that has both belongs to the wider side.
         """
-        mirror_hz = self.mirror_hz()
-        overall = [Segment(0, _find_end(self.spectrum_db(), self.sample_rate, mirror_hz))]
+        overall_hz, mirror_hz = self._found()
+        overall = [Segment(0, overall_hz)]
         windows = self._all_windows()
         if len(windows) < 2:
             return overall
@@ -147,6 +148,15 @@ class BandwidthMeter:
             if not max(end_hz, before) < _ALIKE * min(end_hz, before):
                 segments.append(Segment(int(start), end_hz))
         return segments if len(segments) > 1 else overall
+
+    def _found(self) -> tuple[float, float | None]:
+        """`bandwidth_hz` and `mirror_hz` of all that was pushed so far."""
+        if self._known is None:
+            windows = self._all_windows()
+            mirror_hz = find_mirror(np.stack(windows), self.sample_rate) if windows else None
+            end_hz = _find_end(self.spectrum_db(), self.sample_rate, mirror_hz)
+            self._known = end_hz, mirror_hz
+        return self._known
 
     def _all_windows(self) -> list[np.ndarray]:
         """Those that are full, and the one that is not yet."""
@@ -315,7 +325,7 @@ def _find_gentle_end(level: np.ndarray, bin_hz: float) -> int:
         return 0
     above = np.maximum.accumulate(level[::-1])[::-1]
     feet = np.round(_DEEP_WITHIN * edges).astype(int)
-    below = np.array([np.median(level[int(0.85 * edge) : edge + 1]) for edge in edges])
+    below = np.array([_median(level[int(0.85 * edge) : edge + 1]) for edge in edges])
     depth = below - above[feet] - np.where(edges * bin_hz > _AIRY_HZ, _AIRY_DB, 0.0)
     if depth.max() < _DEEP_DB:
         return 0
@@ -325,6 +335,12 @@ def _find_gentle_end(level: np.ndarray, bin_hz: float) -> int:
         if level[edge] >= usual - _BEGINS_DB:
             return edge
     return 0
+
+
+def _median(levels: np.ndarray) -> float:
+    """As `numpy.median` without the ceremony, which costs more than the median of so few."""
+    ordered = np.sort(levels)
+    return float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
 def _mean_below(level: np.ndarray, edge: int, bin_hz: float, gap: float) -> float:

@@ -7,8 +7,8 @@ A 60 s recording at 16 kHz, mono and stereo, goes from file to file at 48 kHz:
 - speed: in one process that has the model open, sinc and the model taking turns; each one's median
   of five counts;
 - peak memory: of a `fullband enhance` process of its own;
-- cold start: from starting `fullband enhance IN -o -` on the mono file to the first sample on its
-  standard output, the median of five processes.
+- cold start: from starting `fullband enhance IN -o -` on ten seconds of mono to the first sample on
+  its standard output, the median of five processes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from enhance_speed import enhance, make_recording, provenance
 
 import fullband
 
-LENGTH_S, SOURCE_RATE, TARGET_RATE, TURNS = 60, 16_000, 48_000, 5
+LENGTH_S, SHORT_S, SOURCE_RATE, TARGET_RATE, TURNS = 60, 10, 16_000, 48_000, 5
 _WAV_HEADER = 128  # bytes: at least as many as any header of ours has
 
 
@@ -58,9 +58,12 @@ def main() -> None:
                     }
                 )
                 print(rows[-1], flush=True)
-        mono = Path(folder) / "1.wav"
-        starts = [cold_start(mono, options.model) for _ in range(options.turns)]
-    result = {**about, "cold_start_s": round(statistics.median(starts), 2), "rows": rows}
+        audio, rate = fullband.read(Path(folder) / "1.wav")
+        short = Path(folder) / "short.wav"
+        fullband.write(short, audio[..., : SHORT_S * rate], rate)
+        starts = [cold_start(short, options.model) for _ in range(options.turns)]
+    result = {**about, "cold_start_s": round(statistics.median(starts), 2)}
+    result["rows"] = rows
     print(f"cold start {result['cold_start_s']} s")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

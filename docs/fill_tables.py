@@ -124,9 +124,10 @@ def speech_speed_table(path: Path) -> str:
             f"{row['peak_mib']} MiB |"
         )
     where = (
-        f"{measured['source_rate']} to {measured['target_rate']} Hz; cold start of the command to "
-        f"the first sample {measured['cold_start_s']:g} s; {measured['machine']}, load "
-        f"{measured['load_before']} before; commit {measured['commit']}, {measured['date']}"
+        f"{measured['source_rate']} to {measured['target_rate']} Hz; cold start of the command on "
+        f"ten seconds, to the first sample, {measured['cold_start_s']:g} s; "
+        f"{measured['machine']}, load {measured['load_before']} before; "
+        f"commit {measured['commit']}, {measured['date']}"
     )
     return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
 
@@ -261,15 +262,15 @@ def training_table(path: Path) -> str:
     """The learning curve: validation scores by step, at most ten lines of them.
 
     Logs of stages, each begun from the one before, stand one after the other in the file: where the
-    steps begin again, they and the minutes are counted on.
+    minutes begin again, they and the steps are counted on.
     """
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     valid: list[dict[str, float]] = []
     steps = seconds = before = 0.0
     for line in (line for line in lines if line["kind"] == "valid"):
-        if line["step"] < before:
+        if line["seconds"] < before:
             steps, seconds = valid[-1]["step"], valid[-1]["seconds"]
-        before = line["step"]
+        before = line["seconds"]
         valid.append({**line, "step": line["step"] + steps, "seconds": line["seconds"] + seconds})
     every = -(-len(valid) // 10)
     shown = valid[::-every][::-1]

@@ -97,7 +97,7 @@ def test_the_speech_models_tables_are_filled_once_there_are_rows(
     assert "| length | exact | 0 | passed |" in full
     assert "model `m` (0123456789ab); commit abc, M, 2026-11-24. Rows: `rows`." in full
     assert "| m | 60 s, 2 ch | 99.5 | 3.25 | 200 MiB |" in full
-    assert "to the first sample 0.8 s" in full
+    assert "to the first sample, 0.8 s" in full
     assert "| all | 0 |" in full  # no published clips here
     assert fill_tables.filled(full) == full
 

@@ -148,7 +148,7 @@ def test_the_join_by_hand(wide):
 
 
 LOSSES = [
-    lambda x, y, *at: new_band_lsd(x, y, RATE, *at, torch.ones(len(y))),
+    lambda x, y, *at: new_band_lsd(x, y, RATE, *at, torch.ones(len(y.audio))),
     lambda x, y, *at: band_level_distance(x, y, RATE, *at),
     lambda x, y, *at: band_level_distance(x, y, RATE, *at, 2048, 8, 0.7),
     lambda x, y, *at: join_error(x, y, RATE, at[0]),

@@ -263,6 +263,15 @@ def test_a_recording_whose_bandwidth_changes_is_told(any_rate):
     assert "in parts" not in run("inspect", "a.wav", "--no-picture").stdout
 
 
+def test_mirror_images_are_told():
+    narrow = noise(6, 8000)
+    raised = np.interp(np.arange(6 * 48_000) / 6, np.arange(len(narrow)), narrow)  # linearly
+    write("raised.wav", raised, 48_000)
+    shown = run("inspect", "raised.wav", "--no-picture").stdout
+    assert "mirror images above 4000 Hz" in shown
+    assert "mirror" not in run("inspect", "a.wav", "--no-picture").stdout
+
+
 def test_models_of_any_rate_are_listed_as_such(tmp_path, monkeypatch):
     write_any_rate_model(tmp_path, "speech")
     monkeypatch.setattr("fullband.card.RELEASED", tmp_path)

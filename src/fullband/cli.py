@@ -811,15 +811,16 @@ def _content(heard: Analysis) -> str:
 
 def _parts(heard: Analysis) -> dict[str, str]:
     """Of a recording whose bandwidth changes, where and to what; and what is above it."""
+    found = {}
     if heard.mirror_hz is not None:
-        return {"mirror images": f"above {heard.mirror_hz:.0f} Hz, left by a cheap resampler"}
+        found["mirror images"] = f"above {heard.mirror_hz:.0f} Hz, left by a cheap resampler"
     if len(heard.segments) == 1:
-        return {}
+        return found
     parts = (
         f"{part.bandwidth_hz:.0f} Hz from {part.start / heard.sample_rate:.2f} s"
         for part in heard.segments
     )
-    return {"in parts": ", ".join(parts)}
+    return {**found, "in parts": ", ".join(parts)}
 
 
 def _print_splits(rows: list[dict[str, str]]) -> None:

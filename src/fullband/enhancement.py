@@ -40,6 +40,7 @@ from fullband.audio.filters import (
     lowpass_kernel,
 )
 from fullband.audio.level import LevelMeter, model_gain
+from fullband.audio.mirror import BELOW_MIRROR
 from fullband.audio.resample import PASSED, Resampler
 from fullband.audio.samples import Audio, as_audio, check_sample_rate
 from fullband.engine import Model, Stage, choose_model, open_model
@@ -62,7 +63,6 @@ AUTO = "auto"
 LOWEST_BANDWIDTH_HZ = 400.0
 """The lowest bandwidth that can be given."""
 
-_PASSED = 0.97  # of a mirror's frequency: what is below passes, and so far above nothing does
 _GATE_HZ = 50.0  # models that are told the bandwidth begin to add so far below it
 _FADE_S = 0.05  # where the bandwidth changes
 _BASELINE_RATE = 16_000
@@ -182,7 +182,9 @@ class EnhanceStage:
         if not self.added:
             return
         if analysis.mirror_hz is not None:
-            pass_hz, width_hz = (share * analysis.mirror_hz for share in (_PASSED, 2 - 2 * _PASSED))
+            # Open as far below the mirror as there is content, shut as far above it.
+            pass_hz = BELOW_MIRROR * analysis.mirror_hz
+            width_hz = 2 * (analysis.mirror_hz - pass_hz)
             self._cleaning = Fir(lowpass_kernel(source_rate, pass_hz, width_hz), channels)
         # The model sees every channel at the same level, so that a voice panned to a side gets the
         # same new band in both, panned likewise; but what a far quieter one holds stays quieter.

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fullband.audio.mirror import find_mirror
+from fullband.audio.mirror import BELOW_MIRROR, find_mirror
 from fullband.audio.samples import Audio
 
 __all__ = ["BandwidthMeter", "Segment", "bandwidths_at", "detect_bandwidth"]
@@ -37,8 +37,6 @@ _VOICE_DB = 20.0  # by so much per octave
 _EDGE_DB = 4.0  # content ends where it has fallen this far,
 _STEEP_DB = 5.0  # and is no longer so far below the mean of what is near below it:
 _NEAR, _NEAR_HZ = 0.1, 200.0  # a tenth of its frequency (or the gap), and at least so much
-
-_PASSED = 0.97  # of a mirror's frequency: what raised the rate has passed so much
 
 _WINDOW_S = 0.25
 _WINDOWS_BYTES = 1 << 24  # of all windows' spectra; beyond, two become one
@@ -290,7 +288,7 @@ def _find_end(spectrum_db: np.ndarray, sample_rate: int, mirror_hz: float | None
     if mirror_hz is None:
         return _find_edge(spectrum_db, sample_rate)
     bins = round(mirror_hz / (sample_rate / 2) * (len(spectrum_db) - 1)) + 1
-    return min(_find_edge(spectrum_db[:bins], 2 * mirror_hz), _PASSED * mirror_hz)
+    return min(_find_edge(spectrum_db[:bins], 2 * mirror_hz), BELOW_MIRROR * mirror_hz)
 
 
 def _find_edge(spectrum_db: np.ndarray, sample_rate: float) -> float:

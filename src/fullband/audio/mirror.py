@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["USUAL_RATES", "find_mirror"]
+__all__ = ["BELOW_MIRROR", "USUAL_RATES", "find_mirror"]
 
 USUAL_RATES = (
     4000,
@@ -28,6 +28,9 @@ USUAL_RATES = (
     96_000,
 )
 """The sample rates in Hz that recordings are raised from."""
+
+BELOW_MIRROR = 0.97
+"""Of a mirror's frequency: so far up there is content; what raised the rate has not passed more."""
 
 _ALIKE = 0.75  # natural recordings reach 0.7, mirror images begin at 0.8;
 _DOUBT = 0.5  # over the number of windows, so much more of few: chance reaches further there

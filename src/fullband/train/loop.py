@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import lightning_fabric
 import numpy as np
@@ -39,11 +39,9 @@ from fullband.train.config import TrainConfig
 from fullband.train.log import TrainLog
 from fullband.train.restore import load_exported
 from fullband.train.step import compute_loss, learning_rate, make_optimiser, update_average
-from fullband.train.task import NarrowingTask, PairTask, Part, Task
+from fullband.train.task import Drawn, NarrowingTask, PairTask, Part, Task
 
 __all__ = ["train"]
-
-Drawn = TypeVar("Drawn")
 
 
 def train(

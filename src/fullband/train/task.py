@@ -30,7 +30,7 @@ from fullband.models.network import NetworkConfig
 from fullband.train.config import TrainConfig
 from fullband.train.step import NewBand
 
-__all__ = ["Batch", "NarrowingTask", "PairTask", "Part", "Run", "Task"]
+__all__ = ["Batch", "Drawn", "NarrowingTask", "PairTask", "Part", "Run", "Task"]
 
 _LEAST_NEW_HZ = 2000.0  # a recording has to be true for so much above the cutoff it is judged at
 

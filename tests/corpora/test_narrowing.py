@@ -91,6 +91,7 @@ def test_shapes_and_types(length, speed):
     example = examples_of(parts, patch_samples=length, batch_size=3, speed=speed).batch(0)
     assert example.narrow.shape == example.wide.shape == (3, length)
     assert example.bandwidth_hz.shape == example.true_hz.shape == example.fine.shape == (3,)
+    assert example.floor.shape == (3, 129)
     for field in fields(example):
         assert field.dtype == np.float32
         assert np.all(np.isfinite(field))
@@ -218,6 +219,19 @@ def test_noise_reaches_over_the_whole_band_at_the_level_it_is_given():
     # A fortieth of the band, give or take its colour's bends of 2 dB.
     assert np.median(levels) == pytest.approx(-40 - 10 * np.log10(40), abs=1.5)
     assert all(rms_db(band(wide, RATE, 7500, 7900)) > -80 for wide in example.wide)
+
+
+def test_the_noise_that_was_added_is_told_of():
+    # What is told, at frequencies from 0 Hz to Nyquist, against what is there in silence.
+    parts = corpus([np.zeros(4 * RATE, np.float32)])
+    settings = {**PLAIN, "patch_samples": RATE, "noise_db": (-60.0, -30.0)}
+    example = examples_of(parts, **{**settings, "noise": 1.0}).batch(0)
+    for wide, floor in zip(example.wide, example.floor, strict=True):
+        for low, high in ((32, 40), (88, 96), (120, 128)):  # 62.5 Hz apart
+            inside = band(wide, RATE, low * 62.5, high * 62.5)
+            told_db = 10 * np.log10(np.mean(10.0 ** floor[low : high + 1]) * (high - low) / 128)
+            assert rms_db(inside) == pytest.approx(told_db, abs=1.0)
+    assert np.all(examples_of(parts, **settings).batch(0).floor <= -20)
 
 
 def test_a_room_begins_with_the_direct_sound():

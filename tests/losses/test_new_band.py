@@ -13,6 +13,7 @@ from fullband.losses.new_band import (
     band_level_distance,
     band_levels,
     band_mask,
+    believed_hz,
     join_error,
     join_level_distance,
     new_band_lsd,
@@ -58,10 +59,65 @@ def test_the_mask_by_hand():
     # Bins of 1 kHz: from 150 Hz below the end up to, not including, where it is true.
     mask = band_mask(9, RATE, torch.tensor([3000.0, 3200.0, 0.0]), torch.tensor([6000.0] * 3))
     assert mask.tolist() == [
-        [0, 0, 0, 1, 1, 1, 0, 0, 0],
-        [0, 0, 0, 0, 1, 1, 0, 0, 0],
-        [1, 1, 1, 1, 1, 1, 0, 0, 0],
+        [[0, 0, 0, 1, 1, 1, 0, 0, 0]],
+        [[0, 0, 0, 0, 1, 1, 0, 0, 0]],
+        [[1, 1, 1, 1, 1, 1, 0, 0, 0]],
     ]
+    by_frame = band_mask(9, RATE, torch.tensor([3000.0]), torch.tensor([[4000.0, 6000.0]]))
+    assert by_frame.tolist() == [[[0, 0, 0, 1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 1, 0, 0, 0]]]
+
+
+# A recording whose codec ended it at 6 kHz: speech (here noise), then a pause; and in a second copy
+# a noise floor that rises by 20 dB from 0 to 8 kHz and was added behind the codec.
+FLOOR = torch.linspace(-6, -4, 5)[None]
+SPEECH = band(noise(1, RATE, 5), RATE, 0, 6000)
+CODED = np.concatenate([SPEECH, np.zeros(RATE)])
+
+
+def risen(audio):
+    """With the noise floor."""
+    spectrum = np.fft.rfft(noise(len(audio) / RATE, RATE, 6, rms=1.0))
+    hz = np.fft.rfftfreq(len(audio), 1 / RATE)
+    return audio + np.fft.irfft(spectrum * 10 ** ((-60 + 20 * hz / 8000) / 20), len(audio))
+
+
+@pytest.mark.parametrize("frame", [512, 2048])
+def test_a_pause_with_noise_behind_a_wall_is_true_throughout(frame):
+    wide = Spectra(batch(risen(CODED)))
+    frames = wide.power(frame).shape[1]
+    hz = believed_hz(wide, RATE, torch.tensor([TRUE_HZ]), FLOOR, frame)[0]
+    assert {round(value) for value in hz.tolist()} == {TRUE_HZ, 0.96 * 8000}
+    speech, pause = hz[: frames // 2 - 4], hz[frames // 2 + 4 :]
+    assert (speech == TRUE_HZ).all()
+    assert (pause > TRUE_HZ).float().mean() > 0.95
+
+
+@pytest.mark.parametrize("floor", [None, torch.full((1, 5), -20.0)])
+def test_without_noise_nothing_above_a_wall_is_believed(floor):
+    wide = Spectra(batch(CODED))
+    hz = believed_hz(wide, RATE, torch.tensor([TRUE_HZ]), floor, 512)
+    assert (hz == TRUE_HZ).all()
+
+
+def test_a_noise_floor_is_learnt_above_a_wall():
+    wide = risen(CODED)
+    right, quiet = wide.copy(), wide - band(wide, RATE, 6500, 8000) * 0.9
+    other = np.concatenate([wide[:RATE], quiet[RATE:]])  # too quiet in the pause alone
+    for predicted, costs in ((right, False), (other, True)):
+        assert (level_distance(batch(predicted), batch(wide), floor=FLOOR) > 0.02) == costs
+        assert level_distance(batch(predicted), batch(wide)) < 0.02  # a wall, as far as is known
+    weights = torch.ones(1)
+    args = Spectra(batch(other)), Spectra(batch(wide)), RATE, *place(), weights
+    assert float(new_band_lsd(*args, floor=FLOOR)) > float(new_band_lsd(*args)) + 0.1
+
+
+def test_under_speech_a_noise_floor_is_the_least():
+    # 20 dB more above the wall costs nothing while something is said, 20 dB less does.
+    wide = risen(SPEECH)
+    top = band(wide, RATE, 6500, 8000)
+    louder, quieter = batch(wide + 9 * top), batch(wide - 0.9 * top)
+    assert level_distance(louder, batch(wide), floor=FLOOR) < 0.02
+    assert level_distance(quieter, batch(wide), floor=FLOOR) > 0.05
 
 
 def test_six_decibels_are_sixty_percent_of_a_decade(wide):

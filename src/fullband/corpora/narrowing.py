@@ -29,6 +29,8 @@ _USUAL_HZ = (2000.0, 3400.0, 4000.0, 5512.5, 6000.0, 8000.0, 11025.0, 12000.0, 1
 MOST_HOLES = 0.035  # a tenth as many is what noise has by itself
 _RISING = 0.5  # so many noise floors have a slope over frequency beside that over octaves
 _LEAST_NEW_HZ = 1000.0  # a patch has to be true for so much above its cutoff
+_FLOOR_POINTS = 129  # frequencies at which a noise floor is told of
+_NO_FLOOR = -20.0  # log10 of the power of no noise
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Example:
         bandwidth_hz: `[B]`, where the narrow audio's content ends.
         true_hz: `[B]`, up to where the wide audio is to be believed.
         fine: `[B]`, 1 where its fine structure is, 0 where a codec left holes.
+        floor: `[B, K]`, the noise added to it, log10 of the mean power of a sample, at frequencies
+            from 0 Hz to Nyquist. It reaches over codecs' walls.
     """
 
     narrow: Audio
@@ -47,6 +51,7 @@ class Example:
     bandwidth_hz: np.ndarray
     true_hz: np.ndarray
     fine: np.ndarray
+    floor: np.ndarray
 
 
 class VarySettings(PairSettings, Protocol):
@@ -121,16 +126,19 @@ class NarrowingDataset:
         """The patches of one step."""
         generator = np.random.default_rng([self._seed, step])
         items = [self._item(generator) for _ in range(self._settings.batch_size)]
-        narrow, wide, bandwidth_hz, true_hz, fine = zip(*items, strict=True)
+        narrow, wide, bandwidth_hz, true_hz, fine, floor = zip(*items, strict=True)
         return Example(
             np.stack(narrow),
             np.stack(wide),
             np.array(bandwidth_hz, np.float32),
             np.array(true_hz, np.float32),
             np.array(fine, np.float32),
+            np.stack(floor),
         )
 
-    def _item(self, generator: np.random.Generator) -> tuple[Audio, Audio, float, float, float]:
+    def _item(
+        self, generator: np.random.Generator
+    ) -> tuple[Audio, Audio, float, float, float, np.ndarray]:
         settings, rate = self._settings, self._decoded.sample_rate
         length = settings.patch_samples
         speed = float(generator.uniform(1 - settings.speed, 1 + settings.speed))
@@ -150,8 +158,10 @@ class NarrowingDataset:
         if generator.random() < settings.room:
             spectrum *= _room(generator, length, rate)
         spectrum *= _level(generator, settings.gain_db)
+        floor_db = np.full(bins, 10 * _NO_FLOOR)
         if generator.random() < settings.noise:
-            spectrum += self._floor(generator, frequency, length)
+            floor_db = self._floor_db(generator, frequency)
+            spectrum += _noise(generator, floor_db, length)
 
         cutoff_hz = self._cutoff(generator, true_hz)
         drawn = draw_response(generator, cutoff_hz)
@@ -168,7 +178,9 @@ class NarrowingDataset:
                 inside[frequency > cutoff_hz] = 0
                 noise = scipy.fft.irfft(inside, length)
             sides[0] += np.float32(step) * noise
-        return sides[0], sides[1], bandwidth_hz, true_hz, float(holes < MOST_HOLES)
+        points = np.linspace(0, frequency[-1], _FLOOR_POINTS)
+        floor = (np.interp(points, frequency, floor_db) / 10).astype(np.float32)
+        return sides[0], sides[1], bandwidth_hz, true_hz, float(holes < MOST_HOLES), floor
 
     def _cut(self, generator: np.random.Generator, length: int) -> tuple[np.ndarray, float, float]:
         """`length` samples of one speaker, each recording at the reference level."""
@@ -206,10 +218,8 @@ class NarrowingDataset:
         gain: np.ndarray = 10 ** (np.clip(gain_db, -2 * most, 2 * most) / 20)
         return gain.astype(np.float32)
 
-    def _floor(
-        self, generator: np.random.Generator, frequency: np.ndarray, length: int
-    ) -> np.ndarray:
-        """The spectrum of stationary noise of random level and colour.
+    def _floor_db(self, generator: np.random.Generator, frequency: np.ndarray) -> np.ndarray:
+        """A noise floor of random level and colour: the mean power of a sample, in dB.
 
         A room's noise falls by octaves, that of a microphone's capsule and of white dither does
         not, and converters and shaped dither push theirs up towards the Nyquist frequency.
@@ -221,16 +231,21 @@ class NarrowingDataset:
         colour_db += np.interp(octave, points, generator.normal(0, 2.5, len(points)))
         if generator.random() < _RISING:
             colour_db += generator.uniform(-10.0, 20.0) * frequency / frequency[-1]
-        level_db = generator.uniform(low, high) + np.clip(colour_db, -40, 40)
-        parts = generator.standard_normal((len(frequency), 2), np.float32)
-        noise: np.ndarray = parts.view(np.complex64)[:, 0]
-        noise *= (math.sqrt(length / 2) * 10 ** (level_db / 20)).astype(np.float32)
-        return noise
+        floor_db: np.ndarray = generator.uniform(low, high) + np.clip(colour_db, -40, 40)
+        return floor_db
 
 
 def _worth(true_hz: np.ndarray, holes: np.ndarray) -> float:
     """How much recordings teach: more where they are true higher up, and without holes."""
     return float(np.mean(true_hz**2 / (1 + (holes / MOST_HOLES) ** 2)))
+
+
+def _noise(generator: np.random.Generator, floor_db: np.ndarray, length: int) -> np.ndarray:
+    """The spectrum of stationary noise of so much power."""
+    parts = generator.standard_normal((len(floor_db), 2), np.float32)
+    noise: np.ndarray = parts.view(np.complex64)[:, 0]
+    noise *= (math.sqrt(length / 2) * 10 ** (floor_db / 20)).astype(np.float32)
+    return noise
 
 
 def _level(generator: np.random.Generator, gain_db: float) -> float:

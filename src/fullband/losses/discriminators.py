@@ -46,9 +46,7 @@ class LevelDiscriminator(nn.Module):
         bins = _FRAME // 2 + 1
         believed = band_mask(bins, self.sample_rate, torch.zeros_like(true_hz), true_hz)
         new = band_mask(bins, self.sample_rate, bandwidth_hz, true_hz)
-        masks = [
-            F.avg_pool1d(mask.unsqueeze(1), _BINS) for mask in (believed, new)
-        ]  # [B, 1, bands]
+        masks = [F.avg_pool1d(mask, _BINS) for mask in (believed, new)]  # [B, 1, bands]
         whole = (masks[0] > 0.99).float()  # a band that is not true throughout shows what is not
         seen = [levels * whole, masks[1].expand_as(levels)]
         x = torch.stack(seen, dim=1).transpose(2, 3)

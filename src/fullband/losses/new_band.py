@@ -7,6 +7,8 @@ Shapes: audio `[B, T]`, frequencies `[B]` in Hz.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,6 +18,7 @@ __all__ = [
     "band_level_distance",
     "band_levels",
     "band_mask",
+    "believed_hz",
     "join_error",
     "join_level_distance",
     "new_band_lsd",
@@ -24,6 +27,9 @@ __all__ = [
 ]
 
 _BELOW_HZ = 150.0  # the join is part of the new band
+_BENEATH_HZ = 2000.0  # what lies so far below a wall tells whether anything was lost above it
+_JUST_NOISE = 1.6  # times a noise floor's power: the most that noise has in so many bins
+_TOP = 0.96  # of the Nyquist frequency: what is learnt above is not heard
 _FLOOR = 1e-11  # mean power of a sample below which levels are not told apart
 _UNHEARD = 10**-7.5  # mean power of an error that costs no SNR: 50 dB below speech
 _FREE_DB = 0.2  # of SNR
@@ -56,10 +62,45 @@ class Spectra:
 
 
 def band_mask(bins: int, sample_rate: int, bandwidth_hz: Tensor, true_hz: Tensor) -> Tensor:
-    """1 for frequencies in the new band that are to be believed, else 0. Shape: `[B, bins]`."""
+    """1 for frequencies in the new band that are to be believed, else 0.
+
+    Shape: true_hz `[B]` or `[B, frames]`; the mask is `[B, 1 or frames, bins]`.
+    """
     hz = torch.linspace(0, sample_rate / 2, bins, device=bandwidth_hz.device)
-    inside = (hz >= bandwidth_hz[:, None] - _BELOW_HZ) & (hz < true_hz[:, None])
-    return inside.float()
+    true_hz = true_hz.view(len(true_hz), -1, 1)
+    return ((hz >= bandwidth_hz[:, None, None] - _BELOW_HZ) & (hz < true_hz)).float()
+
+
+def believed_hz(
+    wide: Spectra, sample_rate: int, true_hz: Tensor, floor: Tensor | None, frame: int
+) -> Tensor:
+    """Up to where each frame is to be believed. Shape: `[B, frames]`, or `[B, 1]` without a floor.
+
+    A codec's wall is no wall for noise that was added behind it. Where nothing but that noise lies
+    below the wall, the recording had nothing above it either, and all of the frame is true: it is
+    a pause.
+
+    Args:
+        floor: the noise that was added, log10 of its mean power of a sample, at frequencies from 0
+            to Nyquist. Shape: `[B, K]`.
+    """
+    if floor is None:
+        return true_hz[:, None]
+    bins = frame // 2 + 1
+    beneath = band_mask(bins, sample_rate, true_hz - _BENEATH_HZ + _BELOW_HZ, true_hz - 100.0)
+    count = beneath.sum(dim=-1).clamp(min=1) * (frame * 3 / 8)
+    noise = (beneath * 10 ** _spread(floor, bins).unsqueeze(1)).sum(dim=-1) * (frame * 3 / 8)
+    there = (beneath * wide.power(frame)).sum(dim=-1)
+    pause = (there < _JUST_NOISE * noise) & (noise > _FLOOR * count)
+    top_hz = torch.full_like(there, _TOP * sample_rate / 2)
+    return torch.where(pause, torch.maximum(true_hz[:, None], top_hz), true_hz[:, None])
+
+
+def _spread(floor: Tensor, bins: int) -> Tensor:
+    """A noise floor at the frequencies of a frame's transform. Shape: `[B, K]` to `[B, bins]`."""
+    options = {"size": bins, "mode": "linear", "align_corners": True}
+    spread: Tensor = F.interpolate(floor.unsqueeze(1), **options)
+    return spread[:, 0]
 
 
 def new_band_lsd(
@@ -70,15 +111,18 @@ def new_band_lsd(
     true_hz: Tensor,
     weights: Tensor,
     frame: int = 2048,
+    floor: Tensor | None = None,
 ) -> Tensor:
     """The differentiable twin of the `lsd` metric, in its units, above the cutoff alone.
 
     Args:
         weights: of each recording `[B]`. A codec leaves holes in a spectrum; 0 for recordings that
             have them, so that no network learns to.
+        floor: as in `believed_hz`.
     """
+    true_hz = believed_hz(wide, sample_rate, true_hz, floor, frame)
     logs = [torch.log10(audio.power(frame) + 768 * _FLOOR) for audio in (predicted, wide)]
-    mask = band_mask(frame // 2 + 1, sample_rate, bandwidth_hz, true_hz).unsqueeze(1)
+    mask = band_mask(frame // 2 + 1, sample_rate, bandwidth_hz, true_hz)
     squared = (mask * (logs[0] - logs[1]).square()).sum(dim=-1) / mask.sum(dim=-1).clamp(min=1)
     distance = torch.sqrt(squared + 1e-4).mean(dim=-1)
     return (weights * distance).sum() / weights.sum().clamp(min=1e-6)
@@ -103,6 +147,7 @@ def band_level_distance(
     frame: int = 512,
     bins: int = 6,
     quantile: float = 0.5,
+    floor: Tensor | None = None,
 ) -> Tensor:
     """Mean absolute difference of the levels of bands of some 500 Hz and 10 ms, in decades.
 
@@ -112,14 +157,29 @@ def band_level_distance(
     Args:
         quantile: of the levels that could be meant, the one that is aimed at (Koenker and Bassett
             1978). Above 0.5 a fricative that may be there is rather heard than left out.
+        floor: as in `believed_hz`. Where more than it lies below a recording's wall, it is still
+            the least that lies above: there a level below it counts, and none above.
     """
-    mask = band_mask(frame // 2 + 1, sample_rate, bandwidth_hz, true_hz).unsqueeze(1)
-    full = (F.avg_pool1d(mask, bins)[:, 0] > 0.99).float().unsqueeze(1)  # bands inside as a whole
+    count = frame // 2 + 1
+    believed = believed_hz(wide, sample_rate, true_hz, floor, frame)
+    full = _inside(band_mask(count, sample_rate, bandwidth_hz, believed), bins)
     levels = [band_levels(audio, frame, bins) for audio in (predicted, wide)]
-    weights = full * torch.clamp((levels[1] + 10.0) / 4.0, 0.4, 1.6).square()
+    weights = torch.clamp((levels[1] + 10.0) / 4.0, 0.4, 1.6).square()
     missing = levels[1] - levels[0]
-    distance = 2 * torch.maximum(quantile * missing, (quantile - 1) * missing)
-    return (weights * distance).sum() / weights.sum().clamp(min=1)
+    distance = 2 * full * torch.maximum(quantile * missing, (quantile - 1) * missing)
+    if floor is not None:
+        top_hz = torch.full_like(true_hz, _TOP * sample_rate / 2)
+        above = _inside(band_mask(count, sample_rate, true_hz + _BELOW_HZ, top_hz), bins)
+        noise = F.avg_pool1d(_spread(floor, count).unsqueeze(1), bins).clamp(min=math.log10(_FLOOR))
+        distance = distance + above * (1 - full) * F.relu(
+            torch.minimum(levels[1], noise) - levels[0]
+        )
+    return (weights * distance).sum() / (weights * full).sum().clamp(min=1)
+
+
+def _inside(mask: Tensor, bins: int) -> Tensor:
+    """1 for bands that lie inside as a whole. Shape: `[B, N, F]` to `[B, N, bands]`."""
+    return (F.avg_pool1d(mask, bins) > 0.99).float()
 
 
 def unevenness(
@@ -131,7 +191,7 @@ def unevenness(
     """
     levels = band_levels(predicted, frame, bins)
     edge_hz = torch.arange(levels.shape[-1], device=true_hz.device) * bins * sample_rate / frame
-    above = (edge_hz[None, 1:] > true_hz[:, None] - 600.0) & (edge_hz[1:] < 0.96 * sample_rate / 2)
+    above = (edge_hz[None, 1:] > true_hz[:, None] - 600.0) & (edge_hz[1:] < _TOP * sample_rate / 2)
     weights = above.float().unsqueeze(1)
     steps = weights * (levels[..., 1:] - levels[..., :-1]).abs()
     return steps.sum() / (weights.sum() * levels.shape[1]).clamp(min=1)
@@ -146,7 +206,7 @@ def join_level_distance(
     above the join: a hole there is a line in the spectrogram.
     """
     bins = frame // 2 + 1
-    mask = band_mask(bins, sample_rate, bandwidth_hz + 50.0, bandwidth_hz + 400.0).unsqueeze(1)
+    mask = band_mask(bins, sample_rate, bandwidth_hz + 50.0, bandwidth_hz + 400.0)
     levels = []
     for audio in (predicted, wide):
         power = (mask * audio.power(frame)).sum(dim=-1) / mask.sum(dim=-1).clamp(min=1)
@@ -163,7 +223,7 @@ def join_error(
     There a filter's skirt still has the original's phase, and raising it is better than inventing.
     To be weighted lightly: where nothing of the original is left, it asks for a hole.
     """
-    mask = band_mask(frame // 2 + 1, sample_rate, bandwidth_hz, 1.05 * bandwidth_hz).unsqueeze(1)
+    mask = band_mask(frame // 2 + 1, sample_rate, bandwidth_hz, 1.05 * bandwidth_hz)
     error = (mask * _error(predicted, wide, frame)).sum(dim=(1, 2))
     power = (mask * wide.power(frame)).sum(dim=(1, 2))
     return torch.log10((error + 1e-6) / (power + 1e-6) + 1e-3).mean()

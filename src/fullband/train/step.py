@@ -38,9 +38,11 @@ class NewBand:
     Attributes:
         narrow: what the network was given.
         fine: 1 for recordings whose fine structure is to be believed, 0 where a codec left holes.
+        floor: the noise that was added to each, which is true everywhere; see
+            `fullband.losses.new_band.believed_hz`.
 
     Shape:
-        narrow `[B, T]`; bandwidth_hz, true_hz, fine `[B]`.
+        narrow `[B, T]`; bandwidth_hz, true_hz, fine `[B]`; floor `[B, K]`.
     """
 
     sample_rate: int
@@ -48,6 +50,7 @@ class NewBand:
     bandwidth_hz: Tensor
     true_hz: Tensor
     fine: Tensor
+    floor: Tensor
 
 
 def compute_loss(
@@ -72,11 +75,14 @@ def compute_loss(
     if band is not None:
         x, y, narrow = (Spectra(audio) for audio in (predicted.float(), wide, band.narrow))
         rate, end_hz, true_hz = band.sample_rate, band.bandwidth_hz, band.true_hz
-        place, aim = (rate, end_hz, true_hz), weights.level_quantile
+        place = (rate, end_hz, true_hz)
+        level_distance = partial(
+            band_level_distance, x, y, *place, quantile=weights.level_quantile, floor=band.floor
+        )
         losses |= {
-            "new_band_lsd": partial(new_band_lsd, x, y, *place, band.fine),
-            "band_level": partial(band_level_distance, x, y, *place, quantile=aim),
-            "band_level_long": partial(band_level_distance, x, y, *place, 2048, 8, aim),
+            "new_band_lsd": partial(new_band_lsd, x, y, *place, band.fine, floor=band.floor),
+            "band_level": level_distance,
+            "band_level_long": partial(level_distance, frame=2048, bins=8),
             "join_level": partial(join_level_distance, x, y, rate, end_hz),
             "join_error": partial(join_error, x, y, rate, end_hz),
             "snr_cost_db": partial(snr_cost_db, x, y, narrow, rate, true_hz),

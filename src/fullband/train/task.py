@@ -129,6 +129,7 @@ class NarrowingTask:
             bandwidth_hz,
             _tensor(drawn.true_hz, fabric),
             _tensor(drawn.fine, fabric),
+            _tensor(drawn.floor, fabric),
         )
         return Batch((narrow, bandwidth_hz[:, None]), _tensor(drawn.wide, fabric), band)
 

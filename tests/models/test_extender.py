@@ -63,6 +63,18 @@ def test_by_matrices_as_by_the_fast_transform(monkeypatch, hop):
     torch.testing.assert_close(fourier.inverse(*odd_ones), back, rtol=0, atol=2e-6)
 
 
+@pytest.mark.parametrize("hop", [48, 160, 220, 480])
+def test_in_a_graph_as_in_training(monkeypatch, hop):
+    # Steps that a graph takes in other ways: what is said spread over bins, and smoothed energies.
+    network = small(ExtenderConfig(100 * hop, hop, width=8, depth=1))
+    hidden, energy = torch.randn(2, 3, 8), torch.rand(2, 3, hop + 1)
+    said, smooth = network._say(hidden), network._smooth(energy)
+    monkeypatch.setattr(EXPORTING, lambda: True)
+    for piecewise, expected in zip(network._say(hidden), said, strict=True):
+        torch.testing.assert_close(piecewise, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(network._smooth(energy), smooth, rtol=1e-5, atol=1e-6)
+
+
 def test_frame_i_is_centred_on_i_hops():
     audio = torch.zeros(1, 10 * HOP)
     audio[0, 4 * HOP] = 1.0

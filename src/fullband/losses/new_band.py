@@ -98,9 +98,7 @@ def believed_hz(
 
 def _spread(floor: Tensor, bins: int) -> Tensor:
     """A noise floor at the frequencies of a frame's transform. Shape: `[B, K]` to `[B, bins]`."""
-    options = {"size": bins, "mode": "linear", "align_corners": True}
-    spread: Tensor = F.interpolate(floor.unsqueeze(1), **options)
-    return spread[:, 0]
+    return F.interpolate(floor.unsqueeze(1), bins, mode="linear", align_corners=True)[:, 0]
 
 
 def new_band_lsd(

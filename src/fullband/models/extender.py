@@ -41,6 +41,7 @@ _UNHEARD = 6  # bins below Nyquist that stay empty: no loss reaches so high, no 
 # Sums with constants this small are written as multiples of them: the exporter's optimiser takes
 # x + 1e-11 for x + 0 and drops it, and silence becomes the logarithm of nothing.
 _BAND_BINS = 4  # what the network says, it says at every so many bins
+_PIECES = 4
 _SAID = 4  # envelope, two kinds of fine structure, the input's own skirt
 
 
@@ -267,9 +268,7 @@ class Extender(Network):
         x = self.enter_norm(x)
         for block in self.blocks:
             x = block(x)
-        said = self.leave(self.leave_norm(x).flatten(0, 1))
-        said = said.view(*x.shape[:2], _SAID, self.bands)
-        envelope, fine, flat, skirt = self._spread(said).unbind(dim=-2)
+        envelope, fine, flat, skirt = self._say(self.leave_norm(x))
 
         copied = [(part * kept).gather(-1, source) for part in (real, imaginary)]
         energy = copied[0] * copied[0] + copied[1] * copied[1]
@@ -300,9 +299,21 @@ class Extender(Network):
         pieces = torch.clamp((self.bins - end + piece - 1) // piece, min=0)
         return self.bins - pieces * piece
 
-    def _spread(self, said: Tensor) -> Tensor:
-        """From bands to bins, linearly. Shape: `[..., bands]` to `[..., F]`."""
-        return said @ self.between
+    def _say(self, x: Tensor) -> tuple[Tensor, ...]:
+        """What the network says, from bands to bins, linearly. Shape: `[B, N, C]` to `[B, N, F]`s.
+
+        In a graph that is done in pieces, each from the few bands that reach into it: a quarter of
+        the work of one matrix, nearly all of which is empty.
+        """
+        said = self.leave(x.flatten(0, 1)).view(*x.shape[:2], _SAID, self.bands)
+        if not torch.onnx.is_in_onnx_export():
+            return tuple((said @ self.between).unbind(dim=-2))
+        reach = -(-self.bands // _PIECES)  # bands to a piece, and the first of the next
+        bands = reach * torch.arange(_PIECES)[:, None] + torch.arange(reach + 1)
+        pieces = said.index_select(-1, bands.clamp(max=self.bands - 1).flatten())
+        between = self.between[: reach + 1, : reach * _BAND_BINS]
+        spread = (pieces.view(-1, reach + 1) @ between).view(*x.shape[:2], _SAID, -1)
+        return tuple(spread[:, :, kind, : self.settings.bins] for kind in range(_SAID))
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -317,8 +328,24 @@ class Extender(Network):
     def _smooth(self, energy: Tensor) -> Tensor:
         """Mean over neighbouring frequencies. Shape: `[B, N, F]` to the same."""
         half = round(_WHITENING_HZ / self.spacing_hz / 2)
-        flat = F.pad(energy, (half, half), mode="replicate")
-        return F.avg_pool1d(flat, 2 * half + 1, stride=1)
+        width = 2 * half + 1
+        padded = F.pad(energy, (half, half), mode="replicate")
+        if not torch.onnx.is_in_onnx_export():
+            return F.avg_pool1d(padded, width, stride=1)
+        # Sums over 2, 4, 8, ... neighbours, and of those that make up the width.
+        count, length = 1, padded.shape[-1]
+        total: Tensor | None = None
+        taken = 0
+        while count <= width:
+            if width & count:
+                first = padded[..., taken : taken + energy.shape[-1]]
+                total = first if total is None else total + first
+                taken += count
+            length -= count
+            padded = padded[..., :length] + padded[..., count : count + length]
+            count *= 2
+        assert total is not None
+        return total * (1.0 / width)
 
 
 def _level(power: Tensor, hop: int) -> Tensor:

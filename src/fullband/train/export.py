@@ -20,10 +20,13 @@ from fullband.errors import ModelError
 from fullband.models.network import Network, NetworkConfig
 from fullband.train.checkpoint import load_average
 
-__all__ = ["TOLERANCE", "compare_exported", "export_model", "export_run", "write_graph"]
+__all__ = ["HALF", "TOLERANCE", "compare_exported", "export_model", "export_run", "write_graph"]
 
 TOLERANCE = 1e-4
 """The most that the ONNX graph's output may differ from the torch model's, at full scale 1."""
+
+HALF = "_half"
+"""What the names of constants end in that are stored in 16 bits."""
 
 _OPSET = 20
 _LOWEST_HZ = 1700.0  # of the bandwidths that models of any bandwidth are trained for
@@ -179,9 +182,9 @@ def _store_halves(graph: Any) -> None:
         if not np.array_equal(halves.astype(np.float32), values):
             continue
         name = stored.name
-        stored.CopyFrom(onnx.numpy_helper.from_array(halves, f"{name}_half"))
+        stored.CopyFrom(onnx.numpy_helper.from_array(halves, name + HALF))
         casts.append(
-            onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT)
+            onnx.helper.make_node("Cast", [name + HALF], [name], to=onnx.TensorProto.FLOAT)
         )
     for node in reversed(casts):
         graph.node.insert(0, node)

@@ -10,6 +10,7 @@ What was restored has to compute what the graph computes, or it is refused.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from fullband.engine import OnnxModel
 from fullband.errors import ModelError
 from fullband.models.network import Network
 from fullband.models.registry import build_model
-from fullband.train.export import compare_exported, write_graph
+from fullband.train.export import HALF, compare_exported, write_graph
 
 __all__ = ["load_exported"]
 
@@ -48,14 +49,11 @@ def load_exported(path: str) -> tuple[Network, dict[str, Any]]:
         _number(model)
         write_graph(model, twin)
         places, found = _floats(twin), _floats(weights)
-    # An exporter names what it folds by counting nodes, so order holds where names do not.
-    shapes = [[values.shape for values in graph] for graph in (places, found)]
     restored = torch.full((_count(model),), torch.nan)
-    if shapes[0] == shapes[1]:
-        for place, values in zip(places, found, strict=True):
-            index = place.view(np.int32).astype(np.int64) - _FIRST
-            if index.min() >= 0 and index.max() < len(restored):
-                restored[torch.from_numpy(index.ravel())] = torch.from_numpy(values.ravel().copy())
+    for place, values in _pairs(places, found):
+        index = place.view(np.int32).astype(np.int64) - _FIRST
+        if index.min() >= 0 and index.max() < len(restored):
+            restored[torch.from_numpy(index.ravel())] = torch.from_numpy(values.ravel().copy())
     if restored.isnan().any():
         raise ModelError(f"{weights}: its weights cannot be told apart in the graph")
     start = 0
@@ -65,6 +63,27 @@ def load_exported(path: str) -> tuple[Network, dict[str, Any]]:
             start += parameter.numel()
     compare_exported(model, OnnxModel(card, weights))
     return model, settings
+
+
+def _pairs(
+    places: dict[str, np.ndarray], found: dict[str, np.ndarray]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Constants of the one graph beside those of the other: by name, the rest by shape and order.
+
+    An exporter names what it folds by counting nodes, so order holds where names do not. Whether
+    the pairs are right is seen when the network is run.
+    """
+    same = [name for name in places if name in found and places[name].shape == found[name].shape]
+    for name in same:
+        yield places[name], found[name]
+    waiting: dict[tuple[int, ...], list[np.ndarray]] = {}
+    for name, values in found.items():
+        if name not in same:
+            waiting.setdefault(values.shape, []).append(values)
+    for name, place in places.items():
+        others = waiting.get(place.shape)
+        if name not in same and others:
+            yield place, others.pop(0)
 
 
 def _count(model: Network) -> int:
@@ -81,9 +100,13 @@ def _number(model: Network) -> None:
             start += parameter.numel()
 
 
-def _floats(path: Path) -> list[np.ndarray]:
+def _floats(path: Path) -> dict[str, np.ndarray]:
     """The float constants of a graph in order, as 32-bit floats."""
     import onnx
 
-    stored = [onnx.numpy_helper.to_array(one) for one in onnx.load(path).graph.initializer]
-    return [values.astype(np.float32) for values in stored if values.dtype.kind == "f"]
+    floats = {}
+    for stored in onnx.load(path).graph.initializer:
+        values = onnx.numpy_helper.to_array(stored)
+        if values.dtype.kind == "f":
+            floats[stored.name.removesuffix(HALF)] = values.astype(np.float32)
+    return floats

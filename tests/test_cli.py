@@ -244,6 +244,17 @@ def test_bandwidth(any_rate):
     np.testing.assert_allclose(read("full-wide.wav")[0], expected, atol=1 / 2**15)
 
 
+def test_detail(any_rate):
+    write("narrow.wav", low_passed(noise(1, 48_000, rms=0.02), 48_000, 4000), 48_000)
+    for detail in (0.0, 0.25):
+        options = ["--model", str(any_rate), "--detail", str(detail), "--force"]
+        run("enhance", "narrow.wav", *options)
+        narrow = read("narrow.wav")[0]
+        expected = enhance(narrow, 48_000, model=str(any_rate), detail=detail)[0]
+        np.testing.assert_allclose(read("narrow-wide.wav")[0], expected, atol=1 / 2**15)
+    assert "1.5" in run("enhance", "narrow.wav", "--detail", "1.5", code=2).stderr
+
+
 @pytest.mark.parametrize("value", ["4001", "-1", "nan", "0"])
 def test_a_bandwidth_that_cannot_be_is_one_line(value):
     result = spline("a.wav", "--bandwidth", value, code=1)

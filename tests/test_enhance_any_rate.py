@@ -343,3 +343,36 @@ def test_a_voice_panned_to_a_side_gets_one_new_band_panned_likewise(side_db):
     wide, _ = enhance(np.stack([left, gain * left]), 8000, model="speech")
     assert error_db(wide[1], gain * wide[0]) < -90
     assert rms_db(band(wide[0], RATE, 5000, 20_000)) > -90
+
+
+@pytest.mark.parametrize("source_rate", [8000, 48_000])
+def test_detail_is_the_amplitude_of_the_new_band(any_rate, source_rate):
+    audio = np.stack([narrow(source_rate, seed=seed) for seed in (0, 1)])
+    wide, half, none = (
+        enhance(audio, source_rate, model=str(any_rate), detail=detail)[0] for detail in (1, 0.5, 0)
+    )
+    kept = resample(audio, source_rate, RATE)
+    np.testing.assert_array_equal(none, kept)
+    assert rms_db(wide - kept) > -60
+    np.testing.assert_allclose(half - kept, (wide - kept) / 2, atol=1e-6)
+
+
+def test_detail_of_a_file_is_that_of_its_audio(tmp_path, any_rate):
+    write(tmp_path / "in.wav", narrow(8000), 8000, subtype="FLOAT")
+    for detail in (0, 0.3):
+        target = tmp_path / f"{detail}.wav"
+        summary = enhance_file(tmp_path / "in.wav", target, model=str(any_rate), detail=detail)
+        assert summary.added == (detail > 0)
+        expected, _ = enhance(narrow(8000), 8000, model=str(any_rate), detail=detail)
+        np.testing.assert_allclose(read(target)[0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("detail", [-0.1, 1.01, float("nan"), "much", True])
+def test_a_detail_that_cannot_be_is_refused(tmp_path, detail):
+    audio = tone(440, 0.1, 8000)
+    with pytest.raises(AudioError, match="detail must be a number from 0 to 1"):
+        enhance(audio, 8000, model="spline", detail=detail)
+    write(tmp_path / "in.wav", audio, 8000)
+    with pytest.raises(AudioError, match="detail must be a number from 0 to 1"):
+        enhance_file(tmp_path / "in.wav", tmp_path / "out.wav", detail=detail)
+    assert not (tmp_path / "out.wav").exists()

@@ -73,6 +73,13 @@ def main() -> None:
     metavar="HZ",
     help="Where the input's content ends. Default: measured.",
 )
+@click.option(
+    "--detail",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="How much of the new band: 0 stays nearest to the input, 1 sounds most complete.",
+)
 @click.option("--force", is_flag=True, help="Replace results that exist.")
 @click.option(
     "--picture",
@@ -87,6 +94,7 @@ def enhance(
     rate: int | None,
     model: str,
     bandwidth_hz: float | None,
+    detail: float,
     force: bool,
     picture: str | None,
     quiet: bool,
@@ -116,6 +124,7 @@ def enhance(
                     force=force,
                     progress=functools.partial(_advance, bar, task),
                     bandwidth_hz=bandwidth_hz,
+                    detail=detail,
                 )
             except (FullbandError, OSError) as error:
                 problems.append(_message(error))

@@ -63,6 +63,9 @@ AUTO = "auto"
 LOWEST_BANDWIDTH_HZ = 400.0
 """The lowest bandwidth that can be given."""
 
+FULL_DETAIL = 1.0
+"""How loud the new band is, as a factor of its amplitude, where nothing else is asked for."""
+
 _GATE_HZ = 50.0  # models that are told the bandwidth begin to add so far below it
 _FADE_S = 0.05  # where the bandwidth changes
 _BASELINE_RATE = 16_000
@@ -172,11 +175,14 @@ class EnhanceStage:
         exactly `round(T * target_rate / source_rate)` samples.
     """
 
-    def __init__(self, model: Model, analysis: Analysis, target_rate: int) -> None:
+    def __init__(
+        self, model: Model, analysis: Analysis, target_rate: int, detail: float = FULL_DETAIL
+    ) -> None:
         source_rate, channels = analysis.sample_rate, analysis.channels
         model_rate = model.sample_rate or target_rate
         bands = _missing_bands(model, analysis, model_rate, target_rate)
-        self.added = any(band.stop_hz is not None for band in bands) and analysis.peak > 0
+        missing = any(band.stop_hz is not None for band in bands)
+        self.added = missing and analysis.peak > 0 and detail > 0
         self._kept = Resampler(source_rate, target_rate, channels)
         self._cleaning: Fir | None = None
         if not self.added:
@@ -191,6 +197,7 @@ class EnhanceStage:
         quietest_db = analysis.level_db - _QUIETER_DB
         gains = [model_gain(max(each, quietest_db)) for each in analysis.channel_levels_db]
         self._gain = np.array(gains, np.float32)[:, None]
+        self._detail = np.float32(detail)
         self._base = None
         if model_rate != target_rate:
             self._base = Resampler(source_rate, model_rate, channels)
@@ -250,9 +257,11 @@ class EnhanceStage:
         return kept + new_band
 
     def _beyond(self, predicted: Audio, base: Audio) -> Audio:
-        """What the model says beyond its input, at the recording's own level."""
+        """What the model says beyond its input, at the recording's own level, as far as wanted."""
         beyond: Audio = predicted / self._gain
         beyond -= base
+        if self._detail != FULL_DETAIL:
+            beyond *= self._detail
         return beyond
 
 
@@ -331,8 +340,10 @@ class Enhancer:
         sample_rate: int,
         rate: int | None = None,
         bandwidth_hz: float | None = None,
+        detail: float = FULL_DETAIL,
     ) -> tuple[Audio, int]:
         """Enhance audio in memory; see `fullband.enhance`."""
+        detail = _check_detail(detail)
         samples = as_audio(audio)
         source_rate = check_sample_rate(sample_rate)
         if not samples.shape[-1] or not samples.size:
@@ -342,7 +353,7 @@ class Enhancer:
         blocks = [channels[:, i : i + size] for i in range(0, channels.shape[-1], size)]
         analysis = analyse(blocks, source_rate, _check_bandwidth(bandwidth_hz, source_rate))
         model, target_rate = self._plan(analysis, rate)
-        stage = EnhanceStage(model, analysis, target_rate)
+        stage = EnhanceStage(model, analysis, target_rate, detail)
         wide = np.concatenate([*map(stage.push, blocks), stage.flush()], axis=-1)
         return (wide[0] if samples.ndim == 1 else wide), target_rate
 
@@ -355,9 +366,11 @@ class Enhancer:
         force: bool = False,
         progress: Callable[[float], None] | None = None,
         bandwidth_hz: float | None = None,
+        detail: float = FULL_DETAIL,
     ) -> Summary:
         """Enhance a file in blocks; see `fullband.enhance_file`."""
         begun = time.monotonic()
+        detail = _check_detail(detail)
         _refuse_same(source, target, force)
         with AudioReader(source) as reader:
             source_rate = reader.info.sample_rate
@@ -365,7 +378,7 @@ class Enhancer:
             advance = _progress(progress, reader.info.frames)
             analysis = analyse(advance(reader.blocks()), source_rate, known_hz)
             model, target_rate = self._plan(analysis, rate)
-            stage = EnhanceStage(model, analysis, target_rate)
+            stage = EnhanceStage(model, analysis, target_rate, detail)
             subtype = subtype or _subtype_like(reader.info.subtype, os.fspath(target))
             with AudioWriter(target, target_rate, analysis.channels, subtype, force) as writer:
                 # Blocks that are still of bounded size once they are at the higher rate.
@@ -412,6 +425,7 @@ def enhance(
     rate: int | None = None,
     model: str = AUTO,
     bandwidth_hz: float | None = None,
+    detail: float = FULL_DETAIL,
 ) -> tuple[Audio, int]:
     """Give audio the treble it lacks.
 
@@ -424,6 +438,9 @@ def enhance(
         model: a name that `fullband models` lists, the path of an exported ONNX file, or `auto`.
         bandwidth_hz: where the input's content ends, at most half its sample rate; None has it
             measured.
+        detail: from 0, nothing that is not in the input, to 1, all of what the model says. Between
+            them it is the amplitude of the new band, which is texture more than truth: less of it
+            is nearer to the original sample by sample, and sounds duller.
 
     Shape:
         audio `[T]` or `[C, T]`, floats at full scale 1.0 or integers; result float32 of the same
@@ -431,10 +448,11 @@ def enhance(
         exceed 1.0, as any resampled audio may.
 
     Raises:
-        AudioError: the input is not audio, or a rate or the bandwidth is outside the limits.
+        AudioError: the input is not audio, or a rate, the bandwidth or the detail is outside the
+            limits.
         ModelError: there is no such model.
     """
-    return Enhancer(model)(audio, sample_rate, rate, bandwidth_hz)
+    return Enhancer(model)(audio, sample_rate, rate, bandwidth_hz, detail)
 
 
 def enhance_file(
@@ -446,13 +464,14 @@ def enhance_file(
     force: bool = False,
     progress: Callable[[float], None] | None = None,
     bandwidth_hz: float | None = None,
+    detail: float = FULL_DETAIL,
 ) -> Summary:
     """Enhance a file of any length in bounded memory. The target appears whole or not at all.
 
     Args:
         source: a file, or `-` for standard input.
         target: a file whose ending says the format, or `-` for WAV on standard output.
-        rate, model, bandwidth_hz: see `enhance`.
+        rate, model, bandwidth_hz, detail: see `enhance`.
         subtype: libsndfile's sample format for the target; None keeps the source's bit depth.
         force: replace a target that exists.
         progress: called with the fraction done, 0 to 1.
@@ -462,15 +481,15 @@ def enhance_file(
         OutputError: the target cannot be written, exists, or is the source itself.
         AudioError, ModelError: see `enhance`.
     """
-    return Enhancer(model).file(source, target, rate, subtype, force, progress, bandwidth_hz)
+    enhancer = Enhancer(model)
+    return enhancer.file(source, target, rate, subtype, force, progress, bandwidth_hz, detail)
 
 
 def _check_bandwidth(bandwidth_hz: Any, sample_rate: int) -> float | None:
     """The bandwidth that a caller gives, if this recording can have it."""
     if bandwidth_hz is None:
         return None
-    is_number = isinstance(bandwidth_hz, (int, float, np.integer, np.floating))
-    if not is_number or isinstance(bandwidth_hz, bool) or not math.isfinite(bandwidth_hz):
+    if not _is_number(bandwidth_hz):
         raise AudioError(f"bandwidth must be a number in Hz, got {bandwidth_hz!r}")
     if not LOWEST_BANDWIDTH_HZ <= bandwidth_hz <= sample_rate / 2:
         raise AudioError(
@@ -478,6 +497,17 @@ def _check_bandwidth(bandwidth_hz: Any, sample_rate: int) -> float | None:
             f"sample rate, {sample_rate / 2:g} Hz"
         )
     return float(bandwidth_hz)
+
+
+def _check_detail(detail: Any) -> float:
+    if not _is_number(detail) or not 0 <= detail <= 1:
+        raise AudioError(f"detail must be a number from 0 to 1, got {detail!r}")
+    return float(detail)
+
+
+def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, (int, float, np.integer, np.floating))
+    return is_number and not isinstance(value, bool) and math.isfinite(value)
 
 
 class _Chain:

@@ -6,7 +6,7 @@ A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows
 training, systems, margin, filters, readout, paper, sensitivity or speech and PATH relative to the
 project; everything between is replaced. For a suite it is `paper: PATH METHOD METRIC`,
 `sensitivity: PATH METRIC`, and `speech: PATH TABLE WORDS`, see
-`fullband.evaluate.speech.speech_table`, `speech: PATH speed` or `speech: PATH oracle`. With --check
+`fullband.evaluate.judge.judge_table`, `speech: PATH speed` or `speech: PATH oracle`. With --check
 nothing is written, and a document whose tables are not those of the stored rows is an error.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 
 from fullband.evaluate.paper import CORPORA, paper_table, read_suite, sensitivity_table
 from fullband.evaluate.report import markdown_table, read_rows
-from fullband.evaluate.speech import speech_table
+from fullband.evaluate.judge import judge_table
 
 PROJECT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "docs/results.md")
@@ -106,7 +106,7 @@ def speech_suite_table(path: Path, what: str, *words: str) -> str:
     where = f"{model}; commit {about['commit']}, {about['machine']}, {about['date']}"
     if not about["sha256"]:
         where = f"No model judged yet, the baseline stands in its place; {where}"
-    table = speech_table(path, what, *words)
+    table = judge_table(path, what, *words)
     return f"{table}\n\n{where}. Rows: `{path.relative_to(PROJECT)}`."
 
 

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -464,6 +464,7 @@ def _suite_options(*suites: str) -> Callable[[Callable[..., None]], Callable[...
     about = {
         "paper": "every task of the 2017 paper with all its systems",
         "fullband": "all that the speech model has to show",
+        "music": "the same of a model for music",
     }
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -495,26 +496,26 @@ def _suite_options(*suites: str) -> Callable[[Callable[..., None]], Callable[...
 @main.command()
 @click.argument("model", metavar="MODEL", required=False)
 @click.argument("corpus", metavar="CORPUS", required=False)
-@_suite_options("paper", "fullband")
+@_suite_options("paper", "fullband", "music")
 @click.option(
     "--published",
     metavar="FOLDER",
-    help="Of the suite fullband: clips with other systems' outputs, PAGE/TASK/SAMPLE.",
+    help="Of the suites fullband and music: clips with other systems' outputs, PAGE/TASK/SAMPLE.",
 )
 @click.option(
     "--paper",
     multiple=True,
     metavar="NAME=FOLDER",
-    help="Of the suite fullband: where the 2017 paper's single or speakers lies; repeat.",
+    help="Of those suites: where the 2017 paper's single, speakers or piano lies; repeat.",
 )
 @click.option(
     "--paper-rows",
     default="docs/measured/paper",
     show_default=True,
     metavar="FOLDER",
-    help="Of the suite fullband: the rows that the suite paper stored.",
+    help="Of those suites: the rows that the suite paper stored.",
 )
-@click.option("--again", is_flag=True, help="Of the suite fullband: score the model anew.")
+@click.option("--again", is_flag=True, help="Of those suites: score the model anew.")
 @click.option(
     "--perceptual",
     type=click.IntRange(0),
@@ -584,21 +585,23 @@ def evaluate(
     """Score a model on a corpus, beside the baselines, raw and as `enhance` gives it.
 
     Or, with --suite paper, all systems on all tasks of the 2017 paper; with --suite fullband, MODEL
-    (default: speech) against published outputs, at every cutoff, and put through checks.
+    (default: speech) against published outputs, at every cutoff, and put through checks; with
+    --suite music the same on music.
     """
-    if suite == "fullband":
+    if suite in ("fullband", "music"):
         if corpus is not None or models is not None:
-            raise click.UsageError("the suite fullband takes MODEL, not CORPUS or --models")
+            raise click.UsageError(f"the suite {suite} takes MODEL, not CORPUS or --models")
         if rows_path is None:
-            raise click.UsageError("the suite fullband needs --rows FOLDER")
+            raise click.UsageError(f"the suite {suite} needs --rows FOLDER")
         from fullband.engine import DEFAULT_MODEL
+        from fullband.evaluate.judge import evaluate_fullband, judge_table
         from fullband.evaluate.paper import CORPORA
-        from fullband.evaluate.speech import evaluate_fullband, speech_table
 
-        speech = tuple(name for name in CORPORA if CORPORA[name].kind == "speech")
+        kind: Literal["speech", "music"] = "music" if suite == "music" else "speech"
+        fitting = tuple(name for name in CORPORA if CORPORA[name].kind == kind)
         folders, tasks = (
             _named_folders("--corpora", corpora),
-            _named_folders("--paper", paper, speech),
+            _named_folders("--paper", paper, fitting),
         )
         rows_folder = Path(rows_path)
         with _leaving_cleanly(), _bar(_console()) as bar:
@@ -615,15 +618,19 @@ def evaluate(
                 _reporting(bar, "cells"),
                 only,
                 again,
+                kind,
             )
         if only in "checks":
-            click.echo(speech_table(rows_folder, "checks"))
+            click.echo(judge_table(rows_folder, "checks"))
         if folders:
-            click.echo("\n" + speech_table(rows_folder, "verdicts"))
+            click.echo("\n" + judge_table(rows_folder, "verdicts"))
+            if kind == "music":
+                click.echo("\n" + judge_table(rows_folder, "stereo"))
         if published:
-            for rate in (8000, 12_000, 16_000, 24_000):
+            rates = (8000, 11_025) if kind == "music" else (8000, 12_000, 16_000, 24_000)
+            for rate in rates:
                 click.echo(f"\n{rate} to 48000 Hz\n")
-                click.echo(speech_table(rows_folder, "published", str(rate), "48000"))
+                click.echo(judge_table(rows_folder, "published", str(rate), "48000"))
         return
     if suite is not None:
         if model is not None or corpus is not None:
@@ -631,7 +638,7 @@ def evaluate(
         _evaluate_paper(corpora, models, rows_path, limit, perceptual, only)
         return
     if model is None or corpus is None:
-        raise click.UsageError("give MODEL and CORPUS, or --suite paper or fullband")
+        raise click.UsageError("give MODEL and CORPUS, or --suite paper, fullband or music")
     from fullband.card import find_card
     from fullband.degrade import lower_rate
     from fullband.evaluate.report import check_rows_path, markdown_table, score_card, write_rows

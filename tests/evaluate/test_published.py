@@ -46,6 +46,11 @@ def test_the_rates_come_from_the_task(tmp_path):
         "FlashSR/speech/00": (8000, 48_000),
         "audio-super-res/sp1_x6/sp1.1": (Fraction(8000, 3), 16_000),
     }
+    music = find_clips(tmp_path, "music")
+    assert {clip.name: (clip.narrow_rate, clip.sample_rate) for clip in music} == {
+        "AEROMamba/piano_11k025to44k1/1": (11_025, 48_000),
+        "FlashSR/music/00": (8000, 48_000),
+    }
 
 
 def test_a_folder_without_clips_is_refused(tmp_path):
@@ -185,3 +190,4 @@ def test_without_rows_of_the_model_its_column_is_empty():
     assert line[7] == "-"
     # No floors where none are set.
     assert "Floors" not in published_table(ROWS, "speech", 2000, 16_000)
+    assert "Floors" not in published_table(ROWS, "speech", 8000, kind="music")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fullband.audio.file import AudioReader
+from fullband.audio.file import AudioReader, read
 from fullband.audio.resample import resample
 from fullband.audio.samples import Audio
 from fullband.card import cards
@@ -26,8 +26,7 @@ from fullband.degrade import Degradation, draw, ideal_lowpass
 from fullband.errors import MissingFileError
 from fullband.evaluate.join import JoinMeter
 from fullband.evaluate.metrics import score
-from fullband.evaluate.perceptual import dnsmos, visqol
-from fullband.evaluate.published import read_mono
+from fullband.evaluate.perceptual import Kind, dnsmos, visqol
 from fullband.evaluate.run import System
 from fullband.evaluate.stored import METRICS, Rows, mean_of
 
@@ -47,7 +46,10 @@ __all__ = [
 ]
 
 SAMPLE_RATE = 48_000
-CUTOFFS_HZ = (2000, 3400, 4000, 5500, 8000, 11_000, 12_000, 16_000)
+CUTOFFS_HZ: dict[Kind, tuple[int, ...]] = {
+    "speech": (2000, 3400, 4000, 5500, 8000, 11_000, 12_000, 16_000),
+    "music": (4000, 5500, 8000, 11_000, 12_000, 16_000),
+}
 
 _METHODS = ("chebyshev", "fir", "kaiser", "sinc-hann", "soxr", "spectral-cut")
 _ANY_RATIO = ("kaiser", "sinc-hann", "soxr")
@@ -70,6 +72,7 @@ class Recording:
         source: the corpus it came from where several were combined, else empty.
         limit_hz: above it there is nothing, or nothing to be trusted; infinite for a recording
             that is as wide as what it is judged at.
+        start_s: where what is judged begins.
     """
 
     file: str
@@ -77,11 +80,19 @@ class Recording:
     source: str
     speaker: str
     limit_hz: float
+    start_s: float = 0.0
 
     def wide(self) -> Audio:
-        """Its first ten seconds in mono at 48 kHz."""
-        mono, rate = read_mono(self.path)
-        return resample(mono[: round(_LONGEST_S * rate)], rate, SAMPLE_RATE)
+        """Ten seconds of it, or what there is, in mono at 48 kHz. Shape: `[T]`."""
+        mono: Audio = self.channels().mean(axis=0)
+        return mono
+
+    def channels(self) -> Audio:
+        """The same, each channel by itself. Shape: `[C, T]`."""
+        audio, rate = read(self.path)
+        first = round(self.start_s * rate)
+        part = np.atleast_2d(audio)[:, first : first + round(_LONGEST_S * rate)]
+        return resample(part, rate, SAMPLE_RATE)
 
     def cut(self, audio: Audio) -> Audio:
         """Audio without what lies above the limit."""
@@ -90,9 +101,13 @@ class Recording:
         return ideal_lowpass(audio, SAMPLE_RATE, self.limit_hz)
 
 
-def choose_recordings(folder: Path, split: str, cutoff_hz: float, count: int) -> list[Recording]:
+def choose_recordings(
+    folder: Path, split: str, cutoff_hz: float, count: int, kind: Kind = "speech"
+) -> list[Recording]:
     """So many recordings of a split that reach beyond a cutoff and last a second, as many of each
     source and, within it, of each speaker as there are, and evenly spread over a speaker's.
+
+    Of speech the beginning is judged, of music, which may fade in, the middle.
 
     Columns of `files.csv` that are used where they are there: `speaker`, `corpus` (the source),
     `seconds`, `wall_hz` (a codec's low-pass, 0 for none) and `bandwidth_hz`.
@@ -115,7 +130,8 @@ def choose_recordings(folder: Path, split: str, cutoff_hz: float, count: int) ->
         if seconds < _SHORTEST_S or limit_hz < cutoff_hz + _ROOM_HZ:
             continue
         source, speaker = row.get("corpus") or "", row.get("speaker") or ""
-        one = Recording(row["file"], path, source, speaker, limit_hz)
+        start_s = max(0.0, (seconds - _LONGEST_S) / 2) if kind == "music" else 0.0
+        one = Recording(row["file"], path, source, speaker, limit_hz, start_s)
         groups.setdefault(source, {}).setdefault(speaker, []).append(one)
     if not groups:
         raise MissingFileError(
@@ -154,12 +170,14 @@ def score_cell(
     systems: Mapping[str, System],
     heard: Mapping[str, int],
     progress: Callable[[int], None] | None = None,
+    kind: Kind = "speech",
 ) -> tuple[Rows, Rows]:
     """Score systems on the recordings of a cell.
 
     Args:
         systems: by name. The one called `ideal-lowpass` is given the wide audio itself.
-        heard: on how many of the recordings, the longest, ViSQOL and DNSMOS listen to a system.
+        heard: on how many of the recordings, the longest, ViSQOL and, of speech, DNSMOS listen to
+            a system.
         progress: called with the recordings done.
 
     Returns:
@@ -184,7 +202,8 @@ def score_cell(
             scores |= {"visqol": float("nan"), "dnsmos": float("nan")}
             if index in by_length[: heard.get(name, 0)]:
                 scores["visqol"] = visqol(predicted, target, SAMPLE_RATE, "music")
-                scores["dnsmos"] = dnsmos(predicted, SAMPLE_RATE)
+                if kind == "speech":
+                    scores["dnsmos"] = dnsmos(predicted, SAMPLE_RATE)
             limit_hz = recording.limit_hz if np.isfinite(recording.limit_hz) else 0.0
             about = {
                 "system": name,

@@ -55,6 +55,15 @@ _TASKS: dict[tuple[str, str], tuple[Rate, int]] = {
 }
 """Narrow and wide rate of the speech tasks whose name does not say them."""
 
+_MUSIC_TASKS: dict[tuple[str, str], tuple[Rate, int]] = {
+    ("AEROMamba", "musdb_11k025to44k1"): (11_025, 48_000),  # stored at 48 kHz
+    ("AEROMamba", "piano_11k025to44k1"): (11_025, 48_000),
+    ("FlashSR", "music"): (8000, 48_000),
+    ("audio-super-res", "piano_x4"): (4000, 16_000),
+    ("audio-super-res", "piano_x6"): (Fraction(8000, 3), 16_000),
+    ("audio-super-res", "piano_x8"): (2000, 16_000),
+}
+
 _PAGES = ("AP-BWE", "BBWEXNet", "FLowHigh", "FlashSR", "NU-Wave2", "TUNet", "audio-super-res")
 _NORMALISED = ("audio-super-res",)
 _NO_SYSTEM = ("gt_vocoded",)  # the reference through a vocoder: it has heard what it should guess
@@ -81,7 +90,7 @@ FLOORS = {
     16_000: Floor(1.00, 3.4),
     24_000: Floor(0.85, 3.9),
 }
-"""By narrow rate, at 48 kHz."""
+"""For speech, by narrow rate, at 48 kHz."""
 
 
 @dataclass(frozen=True)
@@ -100,23 +109,24 @@ class Clip:
         return f"{self.page}/{self.task}/{self.sample}"
 
 
-def find_clips(folder: Path) -> list[Clip]:
-    """The speech clips of a folder, by page, task and sample.
+def find_clips(folder: Path, kind: Kind = "speech") -> list[Clip]:
+    """The clips of a kind in a folder, by page, task and sample.
 
     Raises:
         MissingFileError: it has none.
     """
+    known = _TASKS if kind == "speech" else _MUSIC_TASKS
     clips = []
     for reference in sorted(folder.glob("*/*/*/reference.flac")):
         page, task, sample = reference.relative_to(folder).parts[:3]
         said = re.search(r"(\d+)kto(\d+)k", task)
-        rates = _TASKS.get((page, task))
-        if rates is None and said is not None and page in _PAGES:
+        rates = known.get((page, task))
+        if kind == "speech" and rates is None and said is not None and page in _PAGES:
             rates = int(said[1]) * 1000, int(said[2]) * 1000
         if rates is not None:
             clips.append(Clip(page, task, sample, *rates, reference.parent))
     if not clips:
-        raise MissingFileError(f"{folder}: no PAGE/TASK/SAMPLE/reference.flac of a speech task")
+        raise MissingFileError(f"{folder}: no PAGE/TASK/SAMPLE/reference.flac of a {kind} task")
     return clips
 
 
@@ -156,12 +166,14 @@ def published_methods(clip: Clip) -> dict[str, Callable[[], Audio]]:
     return methods
 
 
-def score_clip(clip: Clip, predicted: Audio, listen: bool = True) -> dict[str, Any]:
+def score_clip(
+    clip: Clip, predicted: Audio, listen: bool = True, kind: Kind = "speech"
+) -> dict[str, Any]:
     """Every metric of an output at the reference's rate, and what was done before comparing.
 
     Args:
-        listen: also ViSQOL (48 kHz: audio mode; 16 kHz: speech mode) and DNSMOS, on the first ten
-            seconds.
+        listen: also ViSQOL (music, and anything at 48 kHz: audio mode; speech at 16 kHz: speech
+            mode) and for speech DNSMOS, on the first ten seconds.
     """
     wide, _ = read_mono(clip.folder / "reference.flac")
     rate = clip.sample_rate
@@ -175,9 +187,9 @@ def score_clip(clip: Clip, predicted: Audio, listen: bool = True) -> dict[str, A
     scores |= score(predicted, wide, rate, float(clip.narrow_rate) / 2)
     if listen:
         heard = slice(0, _HEARD_S * rate)
-        mode: Kind = "music" if rate == 48_000 else "speech"
+        mode: Kind = "music" if rate == 48_000 else kind
         scores["visqol"] = visqol(predicted[heard], wide[heard], rate, mode)
-        scores["dnsmos"] = dnsmos(predicted[heard], rate)
+        scores["dnsmos"] = dnsmos(predicted[heard], rate) if kind == "speech" else float("nan")
     return scores
 
 
@@ -200,14 +212,16 @@ def aligned(wide: Audio, predicted: Audio, farthest: int) -> tuple[Audio, Audio,
     return wide[:length], predicted[:length], lag
 
 
-def published_table(rows: Rows, model: str, narrow_rate: int, sample_rate: int = 48_000) -> str:
+def published_table(
+    rows: Rows, model: str, narrow_rate: int, sample_rate: int = 48_000, kind: Kind = "speech"
+) -> str:
     """A line per page and one over all: sinc, the best published method and ours.
 
     The best published one is, for each page and metric, the method with the best mean over its
     clips; over all clips every clip counts with its page's best method. `yes` and `no` say whether
     ours reaches the floor, where there is one.
     """
-    floor = FLOORS.get(narrow_rate) if sample_rate == 48_000 else None
+    floor = FLOORS.get(narrow_rate) if (sample_rate, kind) == (48_000, "speech") else None
     of_rate = [
         row
         for row in rows

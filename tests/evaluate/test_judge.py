@@ -15,10 +15,7 @@ from fullband.cli import main
 from fullband.degrade import Degradation, lower_rate
 from fullband.errors import MissingFileError, SettingsError
 from fullband.evaluate import cutoffs, published
-from fullband.evaluate.metrics import score
-from fullband.evaluate.paper import evaluate_paper
-from fullband.evaluate.report import write_rows
-from fullband.evaluate.speech import (
+from fullband.evaluate.judge import (
     Judged,
     enhanced,
     enhanced_system,
@@ -27,8 +24,12 @@ from fullband.evaluate.speech import (
     evaluate_fullband,
     evaluate_paper_tasks,
     evaluate_published,
-    speech_table,
+    evaluate_stereo,
+    judge_table,
 )
+from fullband.evaluate.metrics import score
+from fullband.evaluate.paper import evaluate_paper
+from fullband.evaluate.report import write_rows
 from fullband.evaluate.stored import read_kept
 from signals import pink_noise, voice
 
@@ -182,7 +183,7 @@ def test_the_papers_tasks_beside_their_rows(tmp_path, exported):
         f"single-test-{ratio}x-chebyshev" for ratio in (2, 4, 6, 8)
     ]
     # The same files in the same way: sinc through enhance is the stored sinc.
-    for line in speech_table(rows, "paper", "snr_db").splitlines()[2:]:
+    for line in judge_table(rows, "paper", "snr_db").splitlines()[2:]:
         cells = line.strip("| ").split(" | ")
         assert cells[2] == cells[-1] != "-"
         assert cells[4] == "-"  # no trained models here
@@ -197,7 +198,7 @@ def test_checks_are_kept_by_model(tmp_path):
     evaluate_checks(Judged.open("sinc"), tmp_path)
     assert (tmp_path / "checks.csv").stat().st_mtime_ns == stamp
     (tmp_path / "suite.json").write_text(json.dumps({"model": "sinc"}))
-    lines = speech_table(tmp_path, "checks").splitlines()
+    lines = judge_table(tmp_path, "checks").splitlines()
     assert len(lines) == 6
     assert all(line.endswith("| passed |") for line in lines[2:])
 
@@ -218,15 +219,55 @@ def test_everything_together(tmp_path, clips, corpus, exported):
     about = json.loads((rows / "suite.json").read_text(encoding="utf-8"))
     assert about["model"] == "tiny-3x"
     for words in (("verdicts",), ("cutoffs", "lsd"), ("sources", "snr_db")):
-        assert "| x |" in speech_table(rows, *words)
-    assert "| AP-BWE | 1 |" in speech_table(rows, "published", "8000", "48000")
+        assert "| x |" in judge_table(rows, *words)
+    assert "| AP-BWE | 1 |" in judge_table(rows, "published", "8000", "48000")
     with pytest.raises(SettingsError, match="no table 'tunes'"):
-        speech_table(rows, "tunes")
+        judge_table(rows, "tunes")
+
+
+@pytest.fixture
+def pieces(tmp_path):
+    """Two pieces in stereo that have nothing before their middle; one has the same in both."""
+    folder = tmp_path / "pieces"
+    (folder / "test").mkdir(parents=True)
+    for seed in (1, 2):
+        channels = [pink_noise(10, RATE, seed), pink_noise(10, RATE, seed**2)]
+        audio = np.pad(np.stack(channels, axis=1), ((2 * RATE, 2 * RATE), (0, 0)))
+        soundfile.write(folder / "test" / f"{seed}.wav", audio, RATE)
+    return folder
+
+
+def test_music_is_judged_in_its_middle_and_in_stereo(tmp_path, pieces, counted):
+    rows = tmp_path / "rows"
+    told = []
+    evaluate_fullband(
+        "spline",
+        rows,
+        corpora={"x": pieces},
+        only="x-8000",
+        perceptual=1,
+        progress=lambda *state: told.append(state[0]),
+        kind="music",
+    )
+    assert told == ["cutoffs/x-8000", "stereo/x-8000"]
+    cell = read_kept(rows / "cutoffs" / "x-8000.csv")
+    assert {row["seconds"] for row in cell} == {10.0}
+    assert sum(np.isnan(row["visqol"]) for row in cell if row["system"] == "sinc") == 1
+    assert all(np.isnan(row["dnsmos"]) for row in cell)
+    stereo = read_kept(rows / "stereo.csv")
+    assert {row["file"] for row in stereo} == {"test/1.wav", "test/2.wav"}
+    for row in stereo:
+        same = row["file"] == "test/1.wav"
+        assert row["original_correlation"] == pytest.approx(1.0 if same else 0.0, abs=0.05)
+    assert "| x | 8 kHz | 2 |" in judge_table(rows, "stereo")
+    stamp = (rows / "stereo.csv").stat().st_mtime_ns
+    evaluate_stereo(Judged.open("spline"), {"x": pieces}, rows, only="x-8000")
+    assert (rows / "stereo.csv").stat().st_mtime_ns == stamp
 
 
 def test_tables_of_nothing_are_refused(tmp_path):
     with pytest.raises(MissingFileError, match="run fullband evaluate --suite fullband first"):
-        speech_table(tmp_path, "verdicts")
+        judge_table(tmp_path, "verdicts")
 
 
 def test_the_command(tmp_path, clips, corpus):
@@ -239,6 +280,18 @@ def test_the_command(tmp_path, clips, corpus):
     assert "Floors: lsd at most 1.10" in result.output
 
 
+def test_the_command_for_music(tmp_path, clips, pieces):
+    (clips / "AP-BWE").rename(clips / "FlashSR")
+    (clips / "FlashSR" / "8kto48k").rename(clips / "FlashSR" / "music")
+    command = ["evaluate", "sinc", "--suite", "music", "--rows", str(tmp_path / "rows")]
+    command += ["--corpora", f"x={pieces}", "--published", str(clips), "--limit", "1"]
+    result = CliRunner().invoke(main, [*command, "--only", "usic"])
+    assert result.exit_code == 0, result.output
+    assert "8000 to 48000 Hz" in result.output
+    assert "| FlashSR | 1 |" in result.output
+    assert "Floors" not in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -247,6 +300,7 @@ def test_the_command(tmp_path, clips, corpus):
         (["sinc", "corpus", "--rows", "r"], "takes MODEL, not CORPUS or --models"),
         (["sinc", "--rows", "r", "--corpora", "x"], "--corpora takes NAME=FOLDER"),
         (["sinc", "--rows", "r", "--paper", "piano=x"], "NAME one of single, speakers"),
+        (["--suite", "music", "s", "--rows", "r", "--paper", "single=x"], "NAME one of piano"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(arguments, message):

@@ -1,13 +1,15 @@
-"""The judge of the speech model: `fullband evaluate --suite fullband`.
+"""The judge of models that take any rate: `fullband evaluate --suite fullband` or `--suite music`.
 
-Four questions, each with its own file of stored rows under one folder, and each going on where it
-was stopped:
+The two ask the same of a model, the one on speech and the other on music: four questions, and of
+music a fifth. Each has its own file of stored rows under one folder, and goes on where it was
+stopped:
 
 - `published.csv`: against other systems' published outputs on the same inputs
   (`fullband.evaluate.published`).
 - `cutoffs/CORPUS-HZ.csv`, `joins.csv`: at every cutoff on corpora, beside resampling and the older
   models (`fullband.evaluate.cutoffs`).
-- `paper.csv`: on the 2017 paper's speech tasks, beside the rows of `--suite paper`.
+- `stereo.csv`: what becomes of the places of sounds (`fullband.evaluate.stereo`).
+- `paper.csv`: on the 2017 paper's tasks of that kind, beside the rows of `--suite paper`.
 - `checks.csv`: what has to hold whatever the scores (`fullband.evaluate.checks`).
 
 A model whose weights are not those of its rows is scored again; what does not depend on it is
@@ -38,12 +40,17 @@ from fullband.evaluate.cutoffs import (
     cell_systems,
     choose_recordings,
     cutoff_table,
+    degradation_of,
     ideal_system,
     score_cell,
     source_table,
     verdict_table,
 )
+from fullband.evaluate.cutoffs import (
+    SAMPLE_RATE as WIDE_RATE,
+)
 from fullband.evaluate.paper import CORPORA, LEARNED, SAMPLE_RATE, Stored, read_suite
+from fullband.evaluate.perceptual import Kind
 from fullband.evaluate.published import (
     Clip,
     find_clips,
@@ -54,6 +61,7 @@ from fullband.evaluate.published import (
     score_clip,
 )
 from fullband.evaluate.run import System, evaluate_recordings, fit_length
+from fullband.evaluate.stereo import stereo_rows, stereo_table
 from fullband.evaluate.stored import Rows, keep, mean_of, read_kept, replace
 from fullband.evaluate.suite import bare_systems, provenance
 
@@ -67,8 +75,9 @@ __all__ = [
     "evaluate_fullband",
     "evaluate_paper_tasks",
     "evaluate_published",
+    "evaluate_stereo",
+    "judge_table",
     "paper_comparison",
-    "speech_table",
 ]
 
 _INDEX = "suite.json"
@@ -133,6 +142,7 @@ def evaluate_published(
     only: str = "",
     listen: bool = True,
     again: bool = False,
+    kind: Kind = "speech",
 ) -> None:
     """Score every published output, the resampled input and the model on every clip.
 
@@ -142,7 +152,7 @@ def evaluate_published(
         folder: the clips, see `fullband.evaluate.published`.
         limit: at most so many clips of a task.
         only: clips whose name, `published/PAGE/TASK/SAMPLE`, contains this.
-        listen: also ViSQOL and DNSMOS.
+        listen: also ViSQOL and, of speech, DNSMOS.
         again: score the model though it has rows (after a change to the signal path).
 
     Raises:
@@ -151,7 +161,7 @@ def evaluate_published(
     path = rows_folder / "published.csv"
     seen: dict[tuple[str, str], int] = {}
     clips = []
-    for clip in find_clips(folder):
+    for clip in find_clips(folder, kind):
         number = seen[clip.page, clip.task] = seen.get((clip.page, clip.task), 0) + 1
         if only in f"published/{clip.name}" and (limit is None or number <= limit):
             clips.append(clip)
@@ -172,7 +182,7 @@ def evaluate_published(
                 "system": name,
                 "narrow_rate": round(float(clip.narrow_rate), 3),
                 "sample_rate": clip.sample_rate,
-                **score_clip(clip, system(), listen),
+                **score_clip(clip, system(), listen, kind),
                 "model_sha256": digests[name],
                 **provenance(),
             }
@@ -198,6 +208,7 @@ def evaluate_cutoffs(
     progress: Progress | None = None,
     only: str = "",
     again: bool = False,
+    kind: Kind = "speech",
 ) -> None:
     """Score the baselines, the older models and the model at every cutoff on every corpus.
 
@@ -215,14 +226,14 @@ def evaluate_cutoffs(
     cells = [
         (corpus, folder, cutoff_hz)
         for corpus, folder in corpora.items()
-        for cutoff_hz in CUTOFFS_HZ
+        for cutoff_hz in CUTOFFS_HZ[kind]
         if only in f"cutoffs/{corpus}-{cutoff_hz}"
     ]
     for done, (corpus, folder, cutoff_hz) in enumerate(cells):
         if progress is not None:
             progress(f"cutoffs/{corpus}-{cutoff_hz}", done, len(cells))
         path = rows_folder / "cutoffs" / f"{corpus}-{cutoff_hz}.csv"
-        recordings = choose_recordings(folder, split, cutoff_hz, limit or _FILES)
+        recordings = choose_recordings(folder, split, cutoff_hz, limit or _FILES, kind)
         files = {recording.file for recording in recordings}
         stored = read_kept(path)
         systems: dict[str, System] = {"ideal-lowpass": ideal_system, **bare_systems()}
@@ -245,7 +256,7 @@ def evaluate_cutoffs(
                 del systems[name]
         if not systems:
             continue
-        rows, joins = score_cell(recordings, cutoff_hz, systems, heard)
+        rows, joins = score_cell(recordings, cutoff_hz, systems, heard, kind=kind)
         origin = provenance()
         where = {"corpus": corpus}
         rows = [{**where, **row, "model_sha256": digests[row["system"]], **origin} for row in rows]
@@ -263,6 +274,53 @@ def evaluate_cutoffs(
         replace([*others, *joins], rows_folder / "joins.csv")
 
 
+def evaluate_stereo(
+    judged: Judged,
+    corpora: Mapping[str, Path],
+    rows_folder: Path,
+    split: str = "test",
+    limit: int | None = None,
+    progress: Progress | None = None,
+    only: str = "",
+    again: bool = False,
+) -> None:
+    """Measure the stereo image above every cutoff, of the originals and of what is made of them.
+
+    Args: see `evaluate_cutoffs`; a cell is called `stereo/CORPUS-HZ`.
+
+    Raises:
+        MissingFileError: a corpus, its split or fitting recordings are not there.
+    """
+    path = rows_folder / "stereo.csv"
+    cells = [
+        (corpus, folder, cutoff_hz)
+        for corpus, folder in corpora.items()
+        for cutoff_hz in CUTOFFS_HZ["music"]
+        if only in f"stereo/{corpus}-{cutoff_hz}"
+    ]
+    for done, (corpus, folder, cutoff_hz) in enumerate(cells):
+        if progress is not None:
+            progress(f"stereo/{corpus}-{cutoff_hz}", done, len(cells))
+        where = {"corpus": corpus, "cutoff_hz": float(cutoff_hz), "system": judged.name}
+        stored = [row for row in read_kept(path) if where.items() <= row.items()]
+        if not again and judged.has(stored):
+            continue
+        rows = []
+        for one in choose_recordings(folder, split, cutoff_hz, limit or _FILES, "music"):
+            wide = one.channels()
+            if len(wide) != 2:
+                continue
+            narrow = np.stack([degradation_of(one, each, cutoff_hz)[0] for each in wide])
+            predicted = enhanced(judged.enhancer, narrow, 2 * cutoff_hz, WIDE_RATE)
+            rows += stereo_rows(predicted, wide, WIDE_RATE, cutoff_hz, one.limit_hz, one.file)
+        origin = {"model_sha256": judged.sha256, **provenance()}
+        keep(
+            [{**where, **row, **origin} for row in rows],
+            path,
+            ("corpus", "cutoff_hz", "system", "file", "low_hz"),
+        )
+
+
 def evaluate_paper_tasks(
     judged: Judged,
     corpora: Mapping[str, Path],
@@ -273,10 +331,10 @@ def evaluate_paper_tasks(
     only: str = "",
     again: bool = False,
 ) -> None:
-    """Score the model on the 2017 paper's speech tasks, on the very files that have rows.
+    """Score the model on the 2017 paper's tasks, on the very files that have rows.
 
     Args:
-        corpora: where the paper's `single` and `speakers` lie.
+        corpora: where the paper's `single`, `speakers` or `piano` lie.
         paper_rows: what `--suite paper` has stored.
         limit: only the first so many of the files.
         only: tasks whose name, `paper/TASK`, contains this.
@@ -352,6 +410,7 @@ def evaluate_fullband(
     progress: Progress | None = None,
     only: str = "",
     again: bool = False,
+    kind: Kind = "speech",
 ) -> None:
     """All that was asked for, and the checks; see the functions above for the arguments.
 
@@ -361,30 +420,32 @@ def evaluate_fullband(
     """
     judged = Judged.open(model)
     rows_folder.mkdir(parents=True, exist_ok=True)
-    about = {"model": judged.name, "sha256": judged.sha256, **provenance()}
+    about = {"model": judged.name, "sha256": judged.sha256, "kind": kind, **provenance()}
     (rows_folder / _INDEX).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     if only in "checks":
         chosen: list[Recording] = []
         if corpora:
-            chosen = choose_recordings(next(iter(corpora.values())), split, 8000, 2)
+            chosen = choose_recordings(next(iter(corpora.values())), split, 8000, 2, kind)
         evaluate_checks(judged, rows_folder, chosen, again)
     if paper:
         evaluate_paper_tasks(judged, paper, paper_rows, rows_folder, limit, progress, only, again)
     if corpora:
         evaluate_cutoffs(
-            judged, corpora, rows_folder, split, limit, perceptual, progress, only, again
+            judged, corpora, rows_folder, split, limit, perceptual, progress, only, again, kind
         )
+        if kind == "music":
+            evaluate_stereo(judged, corpora, rows_folder, split, limit, progress, only, again)
     if published is not None:
-        evaluate_published(judged, published, rows_folder, limit, progress, only, True, again)
+        evaluate_published(judged, published, rows_folder, limit, progress, only, True, again, kind)
 
 
-def speech_table(rows_folder: Path, what: str, *words: str) -> str:
+def judge_table(rows_folder: Path, what: str, *words: str) -> str:
     """A table of the stored rows about the model that was judged last.
 
     Args:
         what: `published` (words: narrow and wide rate), `cutoffs` (a metric), `sources` (a metric),
-            `verdicts`, `paper` (a metric; `--suite paper` must have its rows in `paper` beside the
-            folder) or `checks`.
+            `verdicts`, `stereo`, `paper` (a metric; `--suite paper` must have its rows in `paper`
+            beside the folder) or `checks`.
 
     Raises:
         MissingFileError: nothing is stored there.
@@ -392,18 +453,23 @@ def speech_table(rows_folder: Path, what: str, *words: str) -> str:
     index = rows_folder / _INDEX
     if not index.is_file():
         raise MissingFileError(f"{index}: not there; run fullband evaluate --suite fullband first")
-    model = json.loads(index.read_text(encoding="utf-8"))["model"]
+    about = json.loads(index.read_text(encoding="utf-8"))
+    model, kind = about["model"], about.get("kind", "speech")
     if what == "published":
         narrow_rate, wide_rate = map(int, words)
         rows = read_kept(rows_folder / "published.csv")
-        return published_table(rows, model, narrow_rate, wide_rate)
+        return published_table(rows, model, narrow_rate, wide_rate, kind)
     if what == "checks":
         return check_table(read_kept(rows_folder / "checks.csv"), model)
+    if what == "stereo":
+        return stereo_table(read_kept(rows_folder / "stereo.csv"), model)
     if what == "paper":
-        folder = rows_folder.parent / "paper"
-        return paper_comparison(
-            read_suite(folder), read_kept(rows_folder / "paper.csv"), model, *words
-        )
+        tasks = [
+            stored
+            for stored in read_suite(rows_folder.parent / "paper")
+            if CORPORA[stored.task.corpus].kind == kind and stored.task.method == "chebyshev"
+        ]
+        return paper_comparison(tasks, read_kept(rows_folder / "paper.csv"), model, *words)
     rows = [row for path in sorted(rows_folder.glob("cutoffs/*.csv")) for row in read_kept(path)]
     if what == "verdicts":
         return verdict_table(rows, read_kept(rows_folder / "joins.csv"), model)
@@ -413,7 +479,7 @@ def speech_table(rows_folder: Path, what: str, *words: str) -> str:
 
 
 def paper_comparison(stored: Sequence[Stored], rows: Rows, model: str, metric: str) -> str:
-    """A line per speech task of the 2017 paper: its systems' stored means and the model's."""
+    """A line per task of the 2017 paper: its systems' stored means and the model's."""
     columns = ("ideal-lowpass", "sinc", "spline", *LEARNED)
     lines = [
         "| task | " + " | ".join(columns) + f" | {model}, enhanced |",
@@ -421,15 +487,15 @@ def paper_comparison(stored: Sequence[Stored], rows: Rows, model: str, metric: s
     ]
     for one in stored:
         material = CORPORA[one.task.corpus]
-        if material.kind != "speech" or one.task.method != "chebyshev":
-            continue
+        split = f" ({one.task.split})" if len(material.splits) > 1 else ""
         cells = [
             mean_of((row for row in one.rows if row["system"] == name), metric) for name in columns
         ]
         own = [row for row in rows if (row["task"], row["system"]) == (one.task.name, model)]
         cells.append(mean_of(own, metric))
         shown = ("-" if np.isnan(cell) else f"{cell:.2f}" for cell in cells)
-        lines.append(f"| {material.title}, {one.task.ratio}x | " + " | ".join(shown) + " |")
+        title = f"{material.title}{split}, {one.task.ratio}x"
+        lines.append(f"| {title} | " + " | ".join(shown) + " |")
     return "\n".join(lines)
 
 

@@ -380,7 +380,10 @@ class Enhancer:
             model, target_rate = self._plan(analysis, rate)
             stage = EnhanceStage(model, analysis, target_rate, detail)
             subtype = subtype or _subtype_like(reader.info.subtype, os.fspath(target))
-            with AudioWriter(target, target_rate, analysis.channels, subtype, force) as writer:
+            frames = round(analysis.frames * target_rate / source_rate)
+            with AudioWriter(
+                target, target_rate, analysis.channels, subtype, force, frames
+            ) as writer:
                 # Blocks that are still of bounded size once they are at the higher rate.
                 growth = max(1, target_rate // source_rate)
                 for block in advance(reader.blocks(BLOCK_SAMPLES // growth)):

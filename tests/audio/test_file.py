@@ -302,6 +302,38 @@ def test_standard_output_is_the_file_that_would_have_been_written(tmp_path, monk
     assert output.buffer.getvalue() == (tmp_path / "sound.wav").read_bytes()
 
 
+@pytest.mark.parametrize(("subtype", "channels"), [("PCM_16", 2), ("PCM_24", 1), ("FLOAT", 1)])
+def test_standard_output_of_a_known_length_begins_at_once(tmp_path, monkeypatch, subtype, channels):
+    blocks = [noise(0.1, RATE, seed, rms=0.4)[None].repeat(channels, 0) for seed in (1, 2, 3)]
+    frames = sum(block.shape[1] for block in blocks)
+    output = _Standard()
+    monkeypatch.setattr(sys, "stdout", output)
+    with AudioWriter("-", RATE, channels, subtype, frames=frames) as writer:
+        writer.write(blocks[0])
+        begun = len(output.buffer.getvalue())
+        for block in blocks[1:]:
+            writer.write(block)
+    assert writer.frames == frames
+    monkeypatch.undo()
+    assert (begun > blocks[0].size) == (subtype != "FLOAT")
+    write(tmp_path / "sound.wav", np.concatenate(blocks, axis=1), RATE, subtype)
+    written, rate = soundfile.read(io.BytesIO(output.buffer.getvalue()))
+    expected, _ = soundfile.read(tmp_path / "sound.wav")
+    assert rate == RATE
+    np.testing.assert_array_equal(written, expected)
+    info = soundfile.info(io.BytesIO(output.buffer.getvalue()))
+    assert (info.subtype, info.channels, info.frames) == (subtype, channels, frames)
+
+
+def test_fewer_samples_than_were_told_is_an_error(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", _Standard())
+    with (
+        pytest.raises(OutputError, match="standard output: 100 samples came, not 101"),
+        AudioWriter("-", RATE, 1, frames=101) as writer,
+    ):
+        writer.write(np.zeros((1, 100), np.float32))
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A folder that holds 64 KiB and no more."""

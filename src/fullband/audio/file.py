@@ -8,12 +8,14 @@ a reader never sees half a file and a failure leaves nothing behind.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import secrets
 import shutil
 import sys
 import tempfile
+import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +61,8 @@ _CORRECTION = re.compile(r"(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)"
 _OPEN_ENDED = 0x7FFF_0000  # stated by programs that write to a pipe, and cannot know the length
 BLOCK_SAMPLES = 1 << 18  # over all channels: 1 MiB of float32 in memory
 _STEPS = {"PCM_S8": 1 << 7, "PCM_U8": 1 << 7, "PCM_16": 1 << 15, "PCM_24": 1 << 23}
+_WIDTHS = {"PCM_16": 2, "PCM_24": 3}  # bytes of what is written to standard output as it comes
+_LARGEST_WAV = (1 << 32) - (1 << 16)  # bytes; beyond, the header has another form
 _WRITTEN_AT_ONCE = 1 << 16  # frames; Vorbis' encoder keeps what it is given on the stack
 
 
@@ -222,6 +226,8 @@ class AudioWriter:
             container.
         subtype: libsndfile's sample format; None takes the container's usual one.
         force: replace a file that exists.
+        frames: how many samples will come, where that is known. Standard output then begins with
+            the first of them (in integer formats, whose header can be written beforehand).
 
     Raises:
         OutputError: it exists already, the ending is unknown, the format cannot hold this rate or
@@ -235,6 +241,7 @@ class AudioWriter:
         channels: int,
         subtype: str | None = None,
         force: bool = False,
+        frames: int | None = None,
     ) -> None:
         self.path = os.fspath(path)
         self.name = "standard output" if self.path == "-" else self.path
@@ -248,6 +255,10 @@ class AudioWriter:
         self.container = container_of(self.path)
         self.subtype = _fitting_subtype(self.name, self.container, sample_rate, channels, subtype)
         self._integer = self.subtype not in ("FLOAT", "DOUBLE")
+        self._file: soundfile.SoundFile | None = None
+        self._temporary: Path | None = None
+        if self.path == "-" and frames is not None and self._begin_stream(frames):
+            return
         if self.path == "-":
             folder = Path(tempfile.gettempdir())
         else:
@@ -283,6 +294,9 @@ class AudioWriter:
             np.rint(block, out=block)
             block *= 1 / steps  # exactly: it is a power of two
         frames = np.ascontiguousarray(block.T)
+        if self._file is None:
+            self._stream(frames)
+            return
         try:
             for start in range(0, len(frames), _WRITTEN_AT_ONCE):
                 self._file.write(frames[start : start + _WRITTEN_AT_ONCE])
@@ -303,11 +317,40 @@ class AudioWriter:
             if kind is None:
                 self._finish()
         finally:
-            with contextlib.suppress(OSError, soundfile.LibsndfileError):
-                self._file.close()
+            if self._file is not None:
+                with contextlib.suppress(OSError, soundfile.LibsndfileError):
+                    self._file.close()
             self._discard()
 
+    def _begin_stream(self, frames: int) -> bool:
+        """Write the header of so many samples, if they can be written as they come."""
+        width = _WIDTHS.get(self.subtype, 0)
+        if not width or frames * width * self.channels > _LARGEST_WAV:
+            return False
+        head = io.BytesIO()
+        with wave.open(head, "wb") as header:
+            header.setparams((self.channels, width, self.sample_rate, frames, "NONE", ""))
+            header.writeframesraw(b"")
+            self._head, self._told = (
+                head.getvalue(),
+                frames,
+            )  # before it is closed, and finds that there were none
+        return True
+
+    def _stream(self, frames: np.ndarray) -> None:
+        """`[T, C]` samples to standard output, in libsndfile's rounding."""
+        raw = io.BytesIO()
+        soundfile.write(raw, frames, self.sample_rate, self.subtype, endian="LITTLE", format="RAW")
+        sys.stdout.buffer.write(self._head + raw.getvalue())
+        sys.stdout.buffer.flush()
+        self._head = b""
+        self.frames += len(frames)
+
     def _finish(self) -> None:
+        if self._file is None or self._temporary is None:
+            if self.frames != self._told:
+                raise OutputError(f"{self.name}: {self.frames} samples came, not {self._told}")
+            return
         try:
             self._file.flush()
             expected = self._file.frames
@@ -335,13 +378,15 @@ class AudioWriter:
             raise OutputError(f"{self.name}: exists already; use --force to replace it")
 
     def _failed(self, error: Exception) -> OutputError:
+        assert self._temporary is not None
         free = shutil.disk_usage(self._temporary.parent).free
         reason = "the disk is full" if free < 1 << 20 else _reason(error)
         return OutputError(f"{self.name}: could not be written ({reason}); nothing was left behind")
 
     def _discard(self) -> None:
-        with contextlib.suppress(OSError):
-            self._temporary.unlink(missing_ok=True)
+        if self._temporary is not None:
+            with contextlib.suppress(OSError):
+                self._temporary.unlink(missing_ok=True)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[Audio, int]:

@@ -14,8 +14,10 @@ demo: .venv/base
 		--picture $(OUT)/telephone.png --force
 	@echo "listen to $(OUT)/telephone-48khz.wav, look at $(OUT)/telephone.png"
 
+# Two files at a time, each on one core: most tests are too small to use more.
 test: check
-	$(BIN)/python -m pytest --cov=fullband --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile \
+		--cov=fullband --cov-report=term:skip-covered
 
 check: .venv/dev
 	$(BIN)/ruff check

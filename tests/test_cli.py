@@ -197,6 +197,7 @@ def test_inspect_by_hand():
     assert rows["level"].endswith("peak -6.0 dBFS")
     level_db = 10 * np.log10(np.mean(sound**2))
     assert float(rows["level"].split()[0]) == pytest.approx(level_db, abs=0.3)
+    assert rows["content"].startswith(("speech,", "music,"))
     bandwidth, nyquist = rows["bandwidth"].split(" Hz of ")
     assert float(bandwidth) == pytest.approx(3000, rel=0.05)
     assert nyquist == "8000 Hz"

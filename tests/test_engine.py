@@ -306,6 +306,16 @@ def test_auto_takes_speech_for_whatever_bandwidth(tmp_path, monkeypatch):
     assert {choose_model(hz) for hz in (2000, 4000, 24_000)} == {"speech"}
 
 
+def test_auto_takes_the_model_for_the_kind_and_else_speech(tmp_path, monkeypatch):
+    for card in (card_for("a", 4000), card_for("speech", None)):
+        write_card(card, tmp_path / f"{card.name}.json")
+    monkeypatch.setattr("fullband.card.RELEASED", tmp_path)
+    assert choose_model(4000, "music") == "speech"
+    write_card(card_for("music", None), tmp_path / "music.json")
+    assert choose_model(4000, "music") == "music"
+    assert choose_model(4000, "speech") == choose_model(4000) == "speech"
+
+
 def test_auto_takes_no_other_model_of_any_rate(tmp_path, monkeypatch):
     write_card(card_for("b", None), tmp_path / "b.json")
     monkeypatch.setattr("fullband.card.RELEASED", tmp_path)

@@ -376,3 +376,17 @@ def test_a_detail_that_cannot_be_is_refused(tmp_path, detail):
     with pytest.raises(AudioError, match="detail must be a number from 0 to 1"):
         enhance_file(tmp_path / "in.wav", tmp_path / "out.wav", detail=detail)
     assert not (tmp_path / "out.wav").exists()
+
+
+def test_auto_goes_by_what_it_hears(monkeypatch):
+    asked = []
+
+    def choose(bandwidth_hz, kind):
+        asked.append(kind)
+        return "sinc"
+
+    monkeypatch.setattr("fullband.enhancement.choose_model", choose)
+    spoken = noise(4, 8000) * ((np.arange(4 * 8000) / 8000 * 3) % 1 < 0.5)
+    for audio in (spoken, tone(440, 4, 8000), np.stack([spoken, spoken])):
+        enhance(audio.astype(np.float32), 8000)
+    assert asked == ["speech", "music", "speech"]

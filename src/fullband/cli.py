@@ -172,6 +172,7 @@ def inspect(path: str, picture: str | None, no_picture: bool) -> None:
         "channels": str(info.channels),
         "length": f"{heard.frames / info.sample_rate:.3f} s ({heard.frames} samples)",
         "level": f"{heard.level_db:.1f} dBFS where it is active, peak {_db(heard.peak)} dBFS",
+        "content": f"{heard.kind}, by how its level moves",
         "bandwidth": f"{heard.bandwidth_hz:.0f} Hz of {info.sample_rate / 2:.0f} Hz",
         **_parts(heard),
     }
@@ -187,7 +188,7 @@ def models() -> None:
     from fullband.card import cards
     from fullband.models.registry import BASELINES
 
-    click.echo(f"{'auto':24} `speech`, or without it the one nearest to the input's bandwidth")
+    click.echo(f"{'auto':24} `music` for music and `speech` for all else, told apart by listening")
     for card in cards():
         click.echo(f"{card.name:24} {card.summary}")
         taken = "any rate" if card.entry_rate is None else f"{card.entry_rate / 1000:g}"

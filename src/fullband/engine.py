@@ -29,7 +29,7 @@ from fullband.models.registry import BASELINES
 __all__ = ["BlockRunner", "Model", "OnnxModel", "Stage", "choose_model", "open_model"]
 
 DEFAULT_MODEL = "speech"
-"""What `auto` takes wherever it is released."""
+"""What `auto` takes of everything that has no model of its own."""
 
 _BLOCK_SAMPLES = 1 << 16  # over all channels; with ~100 floats per sample inside the network
 _CONTEXTS = 8  # or so many contexts to a block, so that most of the work is not context
@@ -265,19 +265,24 @@ def open_model(name: str) -> Model:
     return OnnxModel(*find_card(name))
 
 
-def choose_model(bandwidth_hz: float) -> str:
-    """What `auto` means: the released model `speech`, for whatever recording.
+def choose_model(bandwidth_hz: float, kind: str = DEFAULT_MODEL) -> str:
+    """What `auto` means: the released model for this kind of recording, else `speech`.
 
-    Where that is not installed, the released model whose entry rate suits the bandwidth best, by
+    Where neither is installed, the released model whose entry rate suits the bandwidth best, by
     ratio.
+
+    Args:
+        kind: `speech` or `music`, which is also what the models are called.
 
     Raises:
         ModelError: no model is released.
     """
+    names = {card.name for card in cards()}
+    for name in (kind, DEFAULT_MODEL):
+        if name in names:
+            return name
     distance: dict[str, float] = {}
     for card in cards():
-        if card.name == DEFAULT_MODEL:
-            return card.name
         if card.entry_rate is not None:
             distance[card.name] = abs(np.log(2 * bandwidth_hz / card.entry_rate))
     if not distance:

@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from fullband.audio.bandwidth import BandwidthMeter, Segment
+from fullband.audio.content import ContentKind, ContentMeter
 from fullband.audio.file import BLOCK_SAMPLES, AudioReader, AudioWriter, container_of
 from fullband.audio.filters import (
     Fir,
@@ -84,6 +85,7 @@ class Analysis:
         level_db: its active level, relative to full scale.
         channel_levels_db: the same of each channel.
         peak: its highest absolute sample.
+        kind: whether it is speech or music, see `fullband.audio.content`.
     """
 
     sample_rate: int
@@ -95,6 +97,7 @@ class Analysis:
     channel_levels_db: tuple[float, ...]
     peak: float
     mirror_hz: float | None = None
+    kind: ContentKind = "speech"
 
 
 @dataclass(frozen=True)
@@ -136,11 +139,13 @@ def analyse(
     """
     bandwidth = None if bandwidth_hz is not None else BandwidthMeter(sample_rate)
     level, levels = LevelMeter(sample_rate), [LevelMeter(sample_rate)]
+    content = ContentMeter(sample_rate)
     frames, channels, peak = 0, 1, 0.0
     for block in blocks:
         if bandwidth is not None:
             bandwidth.push(block)
         level.push(block)
+        content.push(block)
         if frames == 0:
             levels = [LevelMeter(sample_rate) for _ in block]
         if len(block) > 1:
@@ -164,6 +169,7 @@ def analyse(
         channel_levels_db=tuple(channel_levels_db),
         peak=peak,
         mirror_hz=None if bandwidth is None else bandwidth.mirror_hz(),
+        kind=content.kind(),
     )
 
 
@@ -325,8 +331,9 @@ class Enhancer:
     """A model held ready, for repeated use. Made by `fullband.load`.
 
     Args:
-        model: a name, the path of an exported ONNX file, or `auto`: the released model `speech`, or
-            without it the one made for the bandwidth nearest to the recording's own.
+        model: a name, the path of an exported ONNX file, or `auto`: the released model for what the
+            recording is, `speech` or `music`, or without it the one made for the bandwidth nearest
+            to the recording's own.
     """
 
     def __init__(self, model: str = AUTO) -> None:
@@ -403,7 +410,9 @@ class Enhancer:
         )
 
     def _plan(self, analysis: Analysis, rate: int | None) -> tuple[Model, int]:
-        name = choose_model(analysis.bandwidth_hz) if self.model == AUTO else self.model
+        name = self.model
+        if name == AUTO:
+            name = choose_model(analysis.bandwidth_hz, analysis.kind)
         model = open_model(name)
         if rate is None:
             rate = max(analysis.sample_rate, model.sample_rate or _BASELINE_RATE)

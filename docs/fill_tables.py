@@ -3,10 +3,10 @@
     python docs/fill_tables.py [--check]
 
 A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed,
-training, systems, margin, filters, readout, paper, sensitivity or speech and PATH relative to the
-project; everything between is replaced. For a suite it is `paper: PATH METHOD METRIC`,
-`sensitivity: PATH METRIC`, and `speech: PATH TABLE WORDS`, see
-`fullband.evaluate.judge.judge_table`, `speech: PATH speed` or `speech: PATH oracle`. With --check
+training, systems, margin, filters, readout, content, paper, sensitivity or speech and PATH relative
+to the project; everything between is replaced. For a suite it is `paper: PATH METHOD METRIC`,
+`sensitivity: PATH METRIC`, and, of speech or of music, `speech: PATH TABLE WORDS`, see
+`fullband.evaluate.judge.judge_table`, or `speech: PATH speed`, `oracle` or `detail`. With --check
 nothing is written, and a document whose tables are not those of the stored rows is an error.
 """
 
@@ -19,14 +19,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fullband.evaluate.judge import judge_table
 from fullband.evaluate.paper import CORPORA, paper_table, read_suite, sensitivity_table
 from fullband.evaluate.report import markdown_table, read_rows
-from fullband.evaluate.judge import judge_table
 
 PROJECT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "docs/results.md")
 _TABLE = re.compile(
-    r"(<!-- (rows|speed|training|systems|bands|paper|sensitivity|margin|filters|readout|speech): "
+    r"(<!-- (rows|speed|content|training|systems|bands|paper|sensitivity|margin|filters|readout"
+    r"|speech): "
     r"(\S+)((?: \S+)*?) -->\n)"
     r"(.*?)(<!-- end -->)",
     re.DOTALL,
@@ -55,6 +56,7 @@ def filled(text: str) -> str:
         opening, kind, path, words, _, end = match.groups()
         make = {
             "bands": bands_table,
+            "content": content_table,
             "filters": filters_table,
             "margin": margin_table,
             "paper": suite_table,
@@ -94,13 +96,13 @@ def suite_table(path: Path, *words: str) -> str:
 def speech_suite_table(path: Path, what: str, *words: str) -> str:
     """A table of the speech model's suite and which model it is about; a sentence where nothing has
     been measured yet."""
-    index, speed, oracle = (path / f"{name}.json" for name in ("suite", "speed", "oracle"))
-    if not {"speed": speed, "oracle": oracle}.get(what, index).is_file():
+    others = {"speed": speech_speed_table, "oracle": oracle_table, "detail": detail_table}
+    index = path / "suite.json"
+    source = path / f"{what}.json" if what in others else index
+    if not source.is_file():
         return "Not measured yet."
-    if what == "speed":
-        return speech_speed_table(speed)
-    if what == "oracle":
-        return oracle_table(oracle)
+    if what in others:
+        return others[what](source)
     about = json.loads(index.read_text(encoding="utf-8"))
     model = f"model `{about['model']}`" + (f" ({about['sha256'][:12]})" if about["sha256"] else "")
     where = f"{model}; commit {about['commit']}, {about['machine']}, {about['date']}"
@@ -108,6 +110,33 @@ def speech_suite_table(path: Path, what: str, *words: str) -> str:
         where = f"No model judged yet, the baseline stands in its place; {where}"
     table = judge_table(path, what, *words)
     return f"{table}\n\n{where}. Rows: `{path.relative_to(PROJECT)}`."
+
+
+def detail_table(path: Path) -> str:
+    """What the knob trades on the published clips, a line per setting."""
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    lines = ["| detail | SNR against the resampled input, dB | lsd | ViSQOL |", "|---|---|---|---|"]
+    for row in measured["curve"]:
+        lines.append(
+            f"| {row['detail']:g} | {row['snr_db']:+.2f} | {row['lsd']:.2f} | {row['visqol']:.2f} |"
+        )
+    about = f"model `{measured['model']}` ({measured['sha256'][:12]}), {measured['clips']} clips"
+    return (
+        "\n".join(lines)
+        + f"\n\n{about}; {place(measured)}. Figures: `{path.relative_to(PROJECT)}`."
+    )
+
+
+def content_table(path: Path) -> str:
+    """How often speech and music are taken for each other, a line per corpus and split."""
+    if not path.is_file():
+        return "Not measured yet."
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    lines = ["| what | excerpts | taken for the other |", "|---|---|---|"]
+    lines += [
+        f"| {row['what']} | {row['excerpts']} | {row['wrong']} |" for row in measured["judged"]
+    ]
+    return "\n".join(lines) + f"\n\n{place(measured)}. Figures: `{path.relative_to(PROJECT)}`."
 
 
 def speech_speed_table(path: Path) -> str:
@@ -152,9 +181,13 @@ def origin(measured: dict[str, Any]) -> str:
     """What was measured, where, from which commit and when."""
     return (
         f"{measured['corpus']}, split {measured['split']}; {measured['method']}, "
-        f"{measured['narrow_rate']} to {measured['sample_rate']} Hz; commit {measured['commit']}, "
-        f"{measured['machine']}, {measured['date']}"
+        f"{measured['narrow_rate']} to {measured['sample_rate']} Hz; {place(measured)}"
     )
+
+
+def place(measured: dict[str, Any]) -> str:
+    """From which commit, where and when."""
+    return f"commit {measured['commit']}, {measured['machine']}, {measured['date']}"
 
 
 def speed_table(path: Path) -> str:

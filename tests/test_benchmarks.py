@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -27,6 +28,8 @@ def benchmark(name: str):
 
 
 margin_oracle = benchmark("margin_oracle")
+detail_curve = benchmark("detail_curve")
+speech_or_music = benchmark("speech_or_music")
 
 
 def two_tones():
@@ -108,3 +111,36 @@ def test_no_other_last_layer_has_less_error_on_what_it_was_solved_for():
     for _ in range(5):
         step = 0.03 * solved.std() * torch.randn(solved.shape, generator=generator)
         assert error(solved + step) > least
+
+
+def test_the_line_between_two_kinds_is_found():
+    # One kind around (0.4, 12), the other around (0.1, 4), equally wide: the line is half-way.
+    generator = np.random.default_rng(0)
+    rows = []
+    for kind, quiet, spread_db, count in (("speech", 0.4, 12.0, 4000), ("music", 0.1, 4.0, 1000)):
+        for _ in range(count):
+            x, y = generator.standard_normal(2)
+            rows.append({"kind": kind, "quiet": quiet + 0.1 * x, "spread_db": spread_db + 3 * y})
+    constant, of_quiet, of_spread = speech_or_music.fit(rows)
+    # Of two normal distributions: the difference of the means over the variance.
+    assert of_quiet == pytest.approx(-0.3 / 0.01, rel=0.15)
+    assert of_spread == pytest.approx(-8 / 9, rel=0.15)
+    assert constant + of_quiet * 0.25 + of_spread * 8 == pytest.approx(0, abs=0.5)
+
+
+def test_the_diagrams_have_every_system_and_setting():
+    curve = [
+        {"detail": detail, "snr_db": -2 * detail, "lsd": 3 - 2 * detail, "visqol": 2 + detail}
+        for detail in (0.0, 0.5, 1.0)
+    ]
+    points = [{"system": "theirs", "snr_db": -3.0, "lsd": 0.9, "visqol": 3.5}]
+    drawing = ElementTree.fromstring(detail_curve.picture(curve, points))
+    space = "{http://www.w3.org/2000/svg}"
+    assert len(drawing.findall(f"{space}polyline")) == 2
+    assert len(drawing.findall(f"{space}circle")) == 2 * 4
+    words = [text.text for text in drawing.findall(f"{space}text")]
+    assert words.count("theirs") == 2
+    first = drawing.find(f"{space}polyline")
+    x, y = zip(*(map(float, pair.split(",")) for pair in first.get("points").split()), strict=True)
+    assert x[0] > x[1] > x[2]  # more detail costs SNR
+    assert y[0] < y[1] < y[2]  # and lowers the distance: further down

@@ -79,10 +79,11 @@ def test_the_speech_models_tables_are_filled_once_there_are_rows(
     monkeypatch.setattr(fill_tables, "PROJECT", tmp_path)
     text = "".join(
         f"<!-- speech: rows {words} -->\nold\n<!-- end -->\n"
-        for words in ("checks", "published 8000 48000", "speed")
+        for words in ("checks", "published 8000 48000", "speed", "detail")
     )
+    text += "<!-- content: rows/content.json -->\nold\n<!-- end -->\n"
     empty = fill_tables.filled(text)
-    assert empty.count("Not measured yet.") == 3
+    assert empty.count("Not measured yet.") == 5
     assert "old" not in empty
     rows = tmp_path / "rows"
     rows.mkdir()
@@ -93,7 +94,15 @@ def test_the_speech_models_tables_are_filled_once_there_are_rows(
     row |= {"times_slower_than_sinc": 3.25, "peak_mib": 200}
     speed = {"source_rate": 16_000, "target_rate": 48_000, "cold_start_s": 0.8, "load_before": 0.1}
     (rows / "speed.json").write_text(json.dumps({**speed, **about, "rows": [row]}))
+    curve = [{"detail": 0.5, "snr_db": -0.25, "lsd": 1.5, "visqol": 2.25}]
+    detail = {"model": "m", "sha256": "0123456789abcdef", "clips": 7, "curve": curve}
+    (rows / "detail.json").write_text(json.dumps({**detail, **about}))
+    judged = [{"what": "speech/a/test", "excerpts": 20, "wrong": 1}]
+    (rows / "content.json").write_text(json.dumps({"judged": judged, **about}))
     full = fill_tables.filled(text)
+    assert "| 0.5 | -0.25 | 1.50 | 2.25 |" in full
+    assert "model `m` (0123456789ab), 7 clips; commit abc, M, 2026-11-24" in full
+    assert "| speech/a/test | 20 | 1 |" in full
     assert "| length | exact | 0 | passed |" in full
     assert "model `m` (0123456789ab); commit abc, M, 2026-11-24. Rows: `rows`." in full
     assert "| m | 60 s, 2 ch | 99.5 | 3.25 | 200 MiB |" in full

@@ -10,6 +10,7 @@ import scipy.signal
 from fullband.audio.bandwidth import BandwidthMeter, detect_bandwidth
 from fullband.audio.mirror import find_mirror
 from fullband.audio.resample import resample
+from fullband.degrade.bandlimit import sinc_hann_kernel
 from signals import band, noise, pink_noise, silence, tone, voice
 
 RATE = 48_000
@@ -57,6 +58,19 @@ def test_at_other_rates_too():
 @pytest.mark.parametrize("rate", [16_000, 44_100, RATE])
 def test_natural_sound_has_none(sound, rate):
     assert mirror_hz(SOUNDS[sound](4, rate), rate) is None
+
+
+def test_images_that_end_in_the_noise_of_sixteen_bits_are_images():
+    # What falls so steeply leaves images next to the mirror and, farther off, the last bit's noise.
+    narrow = scipy.signal.lfilter([1], [1, -0.98], noise(6, 24_000))
+    narrow *= 3e-3 * (1 + 0.8 * np.sin(2 * np.pi * 1.5 * np.arange(len(narrow)) / 24_000))
+    padded = np.zeros(2 * len(narrow))
+    padded[::2] = narrow
+    kernel = sinc_hann_kernel(2, 1)  # falls from 10 to 14 kHz
+    raised = scipy.signal.fftconvolve(padded, 2 * kernel, "same")
+    written = (np.round(raised * 2**15) / 2**15).astype(np.float32)
+    assert mirror_hz(written) == 12_000
+    assert detect_bandwidth(written, RATE) == pytest.approx(0.97 * 12_000, rel=0.02)
 
 
 def test_a_good_resampler_leaves_none():

@@ -42,6 +42,8 @@ _SELF = 4  # bins next to the mirror share a window's main lobe with their image
 _NEAR, _FAR = 0.08, 0.6  # of the mirror's frequency: so far above it
 _FAINTLY = 0.5
 _GONE_DB = 30.0  # images so far below what they mirror may be covered by noise
+_NOISE_PART, _NOISE_DB = 0.1, 6.0  # a tenth of what lies far off is noise, the rest may stand out,
+_COVERED_DB = 20.0  # if noise is so far below the images next to the mirror
 _LEAST_BINS = 6
 _LEAST_SPREAD_DB = 0.7  # what is steady does not tell; noise has 2 dB and more
 
@@ -87,6 +89,13 @@ def _likeness(levels: np.ndarray, turn: float) -> float:
     alike = _correlation(levels, near, turn)
     far = far[far < levels.shape[1]]
     if alike < _FAINTLY or len(far) < _LEAST_BINS:
+        return alike
+    # Where the noise of the samples' last bit covers images, they say nothing.
+    far_db = levels[:, far].astype(np.float32).mean(axis=0)
+    noise_db = np.quantile(far_db, _NOISE_PART)
+    if _mean_db(levels[:, near]) - noise_db > _COVERED_DB:
+        far = far[far_db > noise_db + _NOISE_DB]
+    if len(far) < _LEAST_BINS:
         return alike
     origin = levels[:, np.round(turn - near).astype(int)]
     down_db = _mean_db(origin) - _mean_db(levels[:, far])

@@ -139,7 +139,10 @@ def test_the_diagrams_have_every_system_and_setting():
     assert len(drawing.findall(f"{space}polyline")) == 2
     assert len(drawing.findall(f"{space}circle")) == 2 * 4
     words = [text.text for text in drawing.findall(f"{space}text")]
-    assert words.count("theirs") == 2
+    assert words.count("1  theirs") == 1
+    numbers = [t.text for t in drawing.findall(f"{space}text") if t.get("font-size") == "9"]
+    assert numbers == ["1", "1"]
+    assert [words.count(f"{detail:g}") >= 2 for detail in (0.0, 0.5, 1.0)] == [True] * 3
     first = drawing.find(f"{space}polyline")
     x, y = zip(*(map(float, pair.split(",")) for pair in first.get("points").split()), strict=True)
     assert x[0] > x[1] > x[2]  # more detail costs SNR

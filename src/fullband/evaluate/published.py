@@ -31,6 +31,7 @@ from fullband.evaluate.stored import Rows, mean_of
 
 __all__ = [
     "FLOORS",
+    "NO_SYSTEM",
     "Clip",
     "Floor",
     "aligned",
@@ -66,7 +67,8 @@ _MUSIC_TASKS: dict[tuple[str, str], tuple[Rate, int]] = {
 
 _PAGES = ("AP-BWE", "BBWEXNet", "FLowHigh", "FlashSR", "NU-Wave2", "TUNet", "audio-super-res")
 _NORMALISED = ("audio-super-res",)
-_NO_SYSTEM = ("gt_vocoded",)  # the reference through a vocoder: it has heard what it should guess
+NO_SYSTEM = ("gt_vocoded",)
+"""The reference through a vocoder: it has heard what it should guess."""
 
 
 @dataclass(frozen=True)
@@ -265,7 +267,7 @@ def _best(rows: Rows, metric: str, model: str) -> str:
         own = [row for row in rows if row["page"] == page]
         clips = len({(row["task"], row["sample"]) for row in own})
         systems = {row["system"] for row in own if not row["model_sha256"]}
-        systems -= {"sinc", model, *_NO_SYSTEM}
+        systems -= {"sinc", model, *NO_SYSTEM}
         means = [
             (sign * mean_of((row for row in own if row["system"] == name), metric), name)
             for name in systems

@@ -265,31 +265,45 @@ def test_music_is_judged_in_its_middle_and_in_stereo(tmp_path, pieces, counted):
     assert (rows / "stereo.csv").stat().st_mtime_ns == stamp
 
 
+def test_stereo_of_any_length_and_of_pieces_that_are_new(tmp_path, pieces):
+    # No whole number of samples at 8 kHz: what comes back is shorter or longer than it was.
+    for name, length in (("1.wav", 50_001), ("2.wav", 50_005)):
+        audio = np.stack([pink_noise(2, RATE, seed)[:length] for seed in (1, 2)], axis=1)
+        soundfile.write(pieces / "test" / name, audio, RATE)
+    for limit, files in ((1, 1), (None, 2)):
+        judged = Judged.open("spline")
+        evaluate_stereo(judged, {"x": pieces}, tmp_path, limit=limit, only="x-4000")
+        assert len({row["file"] for row in read_kept(tmp_path / "stereo.csv")}) == files
+
+
 def test_tables_of_nothing_are_refused(tmp_path):
     with pytest.raises(MissingFileError, match="run fullband evaluate --suite fullband first"):
         judge_table(tmp_path, "verdicts")
 
 
-def test_the_command(tmp_path, clips, corpus):
-    command = ["evaluate", "sinc", "--suite", "fullband", "--rows", str(tmp_path / "rows")]
+def judge(folder, suite, corpus, clips, only):
+    """What the command says of sinc."""
+    command = ["evaluate", "sinc", "--suite", suite, "--rows", str(folder / "rows")]
     command += ["--corpora", f"x={corpus}", "--published", str(clips), "--limit", "1"]
-    result = CliRunner().invoke(main, [*command, "--only", "8"])
+    result = CliRunner().invoke(main, [*command, "--only", only])
     assert result.exit_code == 0, result.output
-    assert "| x | 8 kHz |" in result.output
-    assert "8000 to 48000 Hz" in result.output
-    assert "Floors: lsd at most 1.10" in result.output
+    return result.output
+
+
+def test_the_command(tmp_path, clips, corpus):
+    output = judge(tmp_path, "fullband", corpus, clips, "8")
+    assert "| x | 8 kHz |" in output
+    assert "8000 to 48000 Hz" in output
+    assert "Floors: lsd at most 1.10" in output
 
 
 def test_the_command_for_music(tmp_path, clips, pieces):
     (clips / "AP-BWE").rename(clips / "FlashSR")
     (clips / "FlashSR" / "8kto48k").rename(clips / "FlashSR" / "music")
-    command = ["evaluate", "sinc", "--suite", "music", "--rows", str(tmp_path / "rows")]
-    command += ["--corpora", f"x={pieces}", "--published", str(clips), "--limit", "1"]
-    result = CliRunner().invoke(main, [*command, "--only", "usic"])
-    assert result.exit_code == 0, result.output
-    assert "8000 to 48000 Hz" in result.output
-    assert "| FlashSR | 1 |" in result.output
-    assert "Floors" not in result.output
+    output = judge(tmp_path, "music", pieces, clips, "usic")
+    assert "8000 to 48000 Hz" in output
+    assert "| FlashSR | 1 |" in output
+    assert "Floors" not in output
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ measured once. `suite.json` says which model was judged last: the tables are abo
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from fullband.errors import MissingFileError, SettingsError
 from fullband.evaluate.checks import check_all, example_voices
 from fullband.evaluate.cutoffs import (
     CUTOFFS_HZ,
+    SAMPLE_RATE,
     Recording,
     cell_systems,
     choose_recordings,
@@ -46,10 +47,7 @@ from fullband.evaluate.cutoffs import (
     source_table,
     verdict_table,
 )
-from fullband.evaluate.cutoffs import (
-    SAMPLE_RATE as WIDE_RATE,
-)
-from fullband.evaluate.paper import CORPORA, LEARNED, SAMPLE_RATE, Stored, read_suite
+from fullband.evaluate.paper import CORPORA, LEARNED, Stored, read_suite
 from fullband.evaluate.perceptual import Kind
 from fullband.evaluate.published import (
     Clip,
@@ -223,15 +221,7 @@ def evaluate_cutoffs(
     Raises:
         MissingFileError: a corpus, its split or fitting recordings are not there.
     """
-    cells = [
-        (corpus, folder, cutoff_hz)
-        for corpus, folder in corpora.items()
-        for cutoff_hz in CUTOFFS_HZ[kind]
-        if only in f"cutoffs/{corpus}-{cutoff_hz}"
-    ]
-    for done, (corpus, folder, cutoff_hz) in enumerate(cells):
-        if progress is not None:
-            progress(f"cutoffs/{corpus}-{cutoff_hz}", done, len(cells))
+    for corpus, folder, cutoff_hz in _cells("cutoffs", corpora, kind, only, progress):
         path = rows_folder / "cutoffs" / f"{corpus}-{cutoff_hz}.csv"
         recordings = choose_recordings(folder, split, cutoff_hz, limit or _FILES, kind)
         files = {recording.file for recording in recordings}
@@ -292,33 +282,45 @@ def evaluate_stereo(
         MissingFileError: a corpus, its split or fitting recordings are not there.
     """
     path = rows_folder / "stereo.csv"
-    cells = [
-        (corpus, folder, cutoff_hz)
-        for corpus, folder in corpora.items()
-        for cutoff_hz in CUTOFFS_HZ["music"]
-        if only in f"stereo/{corpus}-{cutoff_hz}"
-    ]
-    for done, (corpus, folder, cutoff_hz) in enumerate(cells):
-        if progress is not None:
-            progress(f"stereo/{corpus}-{cutoff_hz}", done, len(cells))
+    for corpus, folder, cutoff_hz in _cells("stereo", corpora, "music", only, progress):
         where = {"corpus": corpus, "cutoff_hz": float(cutoff_hz), "system": judged.name}
         stored = [row for row in read_kept(path) if where.items() <= row.items()]
-        if not again and judged.has(stored):
-            continue
-        rows = []
+        known = {row["file"] for row in stored} if judged.has(stored) and not again else set()
+        rows: Rows = []
         for one in choose_recordings(folder, split, cutoff_hz, limit or _FILES, "music"):
+            if one.file in known:
+                continue
             wide = one.channels()
             if len(wide) != 2:
                 continue
             narrow = np.stack([degradation_of(one, each, cutoff_hz)[0] for each in wide])
-            predicted = enhanced(judged.enhancer, narrow, 2 * cutoff_hz, WIDE_RATE)
-            rows += stereo_rows(predicted, wide, WIDE_RATE, cutoff_hz, one.limit_hz, one.file)
-        origin = {"model_sha256": judged.sha256, **provenance()}
-        keep(
-            [{**where, **row, **origin} for row in rows],
-            path,
-            ("corpus", "cutoff_hz", "system", "file", "low_hz"),
-        )
+            made = enhanced(judged.enhancer, narrow, 2 * cutoff_hz, SAMPLE_RATE)
+            made = np.stack([fit_length(each, wide.shape[1]) for each in made])
+            rows += stereo_rows(made, wide, SAMPLE_RATE, cutoff_hz, one.limit_hz, one.file)
+        if rows:
+            origin = {"model_sha256": judged.sha256, **provenance()}
+            rows = [{**where, **row, **origin} for row in rows]
+            keep(rows, path, ("corpus", "cutoff_hz", "system", "file", "low_hz"))
+
+
+def _cells(
+    question: str,
+    corpora: Mapping[str, Path],
+    kind: Kind,
+    only: str,
+    progress: Progress | None,
+) -> Iterator[tuple[str, Path, int]]:
+    """Corpus, folder and cutoff of every cell that is asked for, told of as its turn comes."""
+    named = [
+        (f"{question}/{corpus}-{cutoff_hz}", (corpus, folder, cutoff_hz))
+        for corpus, folder in corpora.items()
+        for cutoff_hz in CUTOFFS_HZ[kind]
+    ]
+    asked = [(name, cell) for name, cell in named if only in name]
+    for done, (name, cell) in enumerate(asked):
+        if progress is not None:
+            progress(name, done, len(asked))
+        yield cell
 
 
 def evaluate_paper_tasks(
@@ -360,7 +362,8 @@ def evaluate_paper_tasks(
         scored_files = {row["file"] for row in kept if row["system"] == judged.name}
         if not again and judged.has(kept) and scored_files >= set(files):
             continue
-        decoded = _decoded([corpora[task.corpus] / file for file in files], files)
+        paths = [corpora[task.corpus] / file for file in files]
+        decoded = _decoded(paths, files, task.degradation.sample_rate)
         scored = evaluate_recordings(enhanced_system(judged.enhancer), decoded, task.degradation)
         about = {"task": task.name, "system": judged.name}
         origin = {"model_sha256": judged.sha256, **provenance()}
@@ -508,13 +511,13 @@ def check_table(rows: Rows, model: str) -> str:
     return "\n".join(lines)
 
 
-def _decoded(paths: Sequence[Path], names: Sequence[str]) -> Decoded:
-    """Whole recordings in mono at the paper's rate, as `decode` would give them."""
-    audio = [resample(*read_mono(path), SAMPLE_RATE) for path in paths]
+def _decoded(paths: Sequence[Path], names: Sequence[str], sample_rate: int) -> Decoded:
+    """Whole recordings in mono at a rate, as `decode` would give them."""
+    audio = [resample(*read_mono(path), sample_rate) for path in paths]
     return Decoded(
         samples=np.concatenate(audio),
         starts=tuple(np.cumsum([0, *map(len, audio)]).tolist()),
-        levels_db=tuple(active_level_db(one, SAMPLE_RATE) for one in audio),
+        levels_db=tuple(active_level_db(one, sample_rate) for one in audio),
         names=tuple(names),
-        sample_rate=SAMPLE_RATE,
+        sample_rate=sample_rate,
     )

@@ -71,6 +71,9 @@ def stereo_rows(
 
     Args:
         limit_hz: how far the original is to be believed.
+
+    Shape:
+        both `[2, T]`.
     """
     top_hz = min(limit_hz, 0.98 * sample_rate / 2)
     rows: Rows = []
@@ -78,7 +81,7 @@ def stereo_rows(
     while low_hz < 0.9 * top_hz:
         high_hz = min(low_hz * 2 ** (1 / _OCTAVE_PART), top_hz)
         original = stereo_image(wide, wide, sample_rate, low_hz, high_hz)
-        made = stereo_image(predicted[:, : wide.shape[1]], wide, sample_rate, low_hz, high_hz)
+        made = stereo_image(predicted, wide, sample_rate, low_hz, high_hz)
         if original is not None and made is not None:
             rows.append(
                 {

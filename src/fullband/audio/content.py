@@ -1,11 +1,13 @@
 """Whether a recording is speech or music, by how its level moves.
 
 Speech comes in syllables with gaps between them; music fills the time. Two figures say it, both of
-the level of short frames between 100 and 3600 Hz, which every telephone passes: the share of frames
-that are quiet, and how far levels spread (the first is the percentage of low-energy frames of
-Saunders, "Real-time discrimination of broadcast speech/music", ICASSP 1996). A line between the two
-classes was fitted on recordings of both by `benchmarks/speech_or_music.py`; docs/results.md says
-how often it is wrong. Singing, and speech over music, fall on the side that they resemble.
+the level of short frames between 200 and 3600 Hz, where every telephone passes it and no mains
+hums: the share of frames that are quiet, and how far levels spread (the first is the percentage of
+low-energy frames of Scheirer and Slaney, "Construction and evaluation of a robust multifeature
+speech/music discriminator", ICASSP 1997). The line between the two classes is a logistic regression
+on excerpts of both, drawn once by a script that was not kept. `benchmarks/speech_or_music.py` draws
+others, judges the line on them (docs/results.md says how often it is wrong) and prints the one that
+it would have found. Singing, and speech over music, fall on the side that they resemble.
 """
 
 from __future__ import annotations

@@ -331,10 +331,8 @@ class AudioWriter:
         with wave.open(head, "wb") as header:
             header.setparams((self.channels, width, self.sample_rate, frames, "NONE", ""))
             header.writeframesraw(b"")
-            self._head, self._told = (
-                head.getvalue(),
-                frames,
-            )  # before it is closed, and finds that there were none
+            self._head = head.getvalue()  # closing it would put in that there were none
+        self._told = frames
         return True
 
     def _stream(self, frames: np.ndarray) -> None:

@@ -29,6 +29,8 @@ from fullband.models.network import Network
 
 __all__ = ["Extender", "ExtenderConfig", "ShortTimeFourier"]
 
+# Sums with constants this small are written as multiples of them: the exporter's optimiser takes
+# x + 1e-11 for x + 0 and drops it, and silence becomes the logarithm of nothing.
 _FLOOR = 1e-11  # mean power of a sample, at full scale 1, below which nothing is told apart
 _GATE_BELOW_HZ = 50.0  # the new band begins to open here below the end of the old
 _GATE_WIDTH_HZ = 150.0
@@ -38,10 +40,8 @@ _WHITENING_HZ = 450.0
 _SEEN = 1.1  # of the bandwidth: how far beyond the end of content the network looks
 _TINY = 1e-12
 _UNHEARD = 6  # bins below Nyquist that stay empty: no loss reaches so high, no recording does
-# Sums with constants this small are written as multiples of them: the exporter's optimiser takes
-# x + 1e-11 for x + 0 and drops it, and silence becomes the logarithm of nothing.
 _BAND_BINS = 4  # what the network says, it says at every so many bins
-_PIECES = 4
+_PIECES = 4  # of the spectrum that a graph brings from bands to bins one by one
 _SAID = 4  # envelope, two kinds of fine structure, the input's own skirt
 
 

@@ -39,7 +39,7 @@ def load_exported(path: str) -> tuple[Network, dict[str, Any]]:
     Raises:
         ModelError: there is no such model, it is not what its card says, or its weights cannot be
             found again, because the graph holds something worked out of them (a batch norm folded
-            into the layer before it) or was made by another exporter.
+            into the layer before it) or another exporter put them down in other shapes.
     """
     card, weights = find_card(path)
     settings = dict(card.architecture)

@@ -263,7 +263,7 @@ def test_strange_names_are_inspected(name):
     shutil.copy("good.wav", name)
     result = CliRunner().invoke(main, ["inspect", "--picture", "picture.png", "--", name])
     assert result.exit_code == 0, result.stderr
-    assert len(result.stdout.splitlines()) == 8
+    assert len(result.stdout.splitlines()) == 9
 
 
 def test_a_name_longer_than_any_file():

@@ -71,6 +71,11 @@ class Card:
         """The names of the graph's inputs."""
         return ("audio",) if self.bandwidth_range_hz is None else ("audio", "bandwidth_hz")
 
+    @property
+    def fills_holes(self) -> bool:
+        """Whether it also says what a codec left out below the end of content."""
+        return bool(self.architecture.get("fills_holes", False))
+
 
 def cards() -> list[Card]:
     """The cards of all released models, by name."""

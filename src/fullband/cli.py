@@ -627,6 +627,7 @@ def evaluate(
             click.echo("\n" + judge_table(rows_folder, "verdicts"))
             if kind == "music":
                 click.echo("\n" + judge_table(rows_folder, "stereo"))
+            click.echo("\n" + judge_table(rows_folder, "damage"))
         if published:
             rates = (8000, 11_025) if kind == "music" else (8000, 12_000, 16_000, 24_000)
             for rate in rates:
@@ -831,6 +832,8 @@ def _parts(heard: Analysis) -> dict[str, str]:
     found = {}
     if heard.mirror_hz is not None:
         found["mirror images"] = f"above {heard.mirror_hz:.0f} Hz, left by a cheap resampler"
+    if heard.riddled:
+        found["holes"] = f"{heard.holes:.0%} of the spectrum, left by a codec at a low rate"
     if len(heard.segments) == 1:
         return found
     parts = (

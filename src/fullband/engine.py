@@ -72,6 +72,9 @@ class Model(Protocol):
     @property
     def bandwidth_range_hz(self) -> tuple[float, float] | None: ...
 
+    @property
+    def fills_holes(self) -> bool: ...
+
     def run(self, audio: Audio, bandwidth_hz: Any = None) -> Audio:
         """Upsampled audio `[B, T]` to predicted audio `[B, T]`, in one piece.
 
@@ -93,6 +96,7 @@ class Baseline:
     sample_rate = None
     entry_rate = None
     bandwidth_range_hz = None
+    fills_holes = False
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -128,6 +132,7 @@ class OnnxModel:
         self.entry_rate = card.entry_rate
         self.upsampling = card.upsampling
         self.bandwidth_range_hz = card.bandwidth_range_hz
+        self.fills_holes = card.fills_holes
 
     def run(self, audio: Audio, bandwidth_hz: Any = None) -> Audio:
         return self._run(self._whole_session, audio, bandwidth_hz)

@@ -15,7 +15,8 @@ one that was made for a single entry rate is given what the third line has. Wher
 the model's, the first two lines are one.
 
 What is added is only what the model says beyond the input, above the frequency where the input's
-content ends; what is there passes through untouched.
+content ends; what is there passes through untouched. Where a codec at a low rate has riddled a
+recording with holes, and the model fills them, what is added may lie below that frequency as well.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from fullband.audio.filters import (
     highpass_kernel,
     lowpass_kernel,
 )
+from fullband.audio.holes import RIDDLED, HoleMeter
 from fullband.audio.level import LevelMeter, model_gain
 from fullband.audio.mirror import BELOW_MIRROR
 from fullband.audio.resample import PASSED, Resampler
@@ -67,6 +69,9 @@ LOWEST_BANDWIDTH_HZ = 400.0
 FULL_DETAIL = 1.0
 """How loud the new band is, as a factor of its amplitude, where nothing else is asked for."""
 
+_HOLES_HZ = 2000.0, 12_000.0  # where they are looked for
+_HOLES_BELOW = 0.95  # of the bandwidth
+_HOLES_FROM_HZ = 800.0  # and what is added in them begins
 _GATE_HZ = 50.0  # models that are told the bandwidth begin to add so far below it
 _FADE_S = 0.05  # where the bandwidth changes
 _BASELINE_RATE = 16_000
@@ -86,6 +91,8 @@ class Analysis:
         channel_levels_db: the same of each channel.
         peak: its highest absolute sample.
         kind: whether it is speech or music, see `fullband.audio.content`.
+        holes: how large a share of its spectrum between 2 and 12 kHz a codec seems to have left
+            empty, see `fullband.audio.holes`.
     """
 
     sample_rate: int
@@ -98,6 +105,12 @@ class Analysis:
     peak: float
     mirror_hz: float | None = None
     kind: ContentKind = "speech"
+    holes: float = 0.0
+
+    @property
+    def riddled(self) -> bool:
+        """Whether a codec has left so many holes that they are to be filled."""
+        return self.holes >= RIDDLED
 
 
 @dataclass(frozen=True)
@@ -139,13 +152,14 @@ def analyse(
     """
     bandwidth = None if bandwidth_hz is not None else BandwidthMeter(sample_rate)
     level, levels = LevelMeter(sample_rate), [LevelMeter(sample_rate)]
-    content = ContentMeter(sample_rate)
+    content, holes = ContentMeter(sample_rate), HoleMeter(sample_rate)
     frames, channels, peak = 0, 1, 0.0
     for block in blocks:
         if bandwidth is not None:
             bandwidth.push(block)
         level.push(block)
         content.push(block)
+        holes.push(block)
         if frames == 0:
             levels = [LevelMeter(sample_rate) for _ in block]
         if len(block) > 1:
@@ -157,19 +171,21 @@ def analyse(
     segments = [Segment(0, bandwidth_hz or 0.0)] if bandwidth is None else bandwidth.segments()
     if bandwidth is not None:
         bandwidth_hz = bandwidth.bandwidth_hz()
+    bandwidth_hz = bandwidth_hz or 0.0
     level_db = level.level_db()
     channel_levels_db = [each.level_db() for each in levels] if channels > 1 else [level_db]
     return Analysis(
         sample_rate=sample_rate,
         channels=channels,
         frames=frames,
-        bandwidth_hz=bandwidth_hz or 0.0,
+        bandwidth_hz=bandwidth_hz,
         segments=tuple(segments),
         level_db=level_db,
         channel_levels_db=tuple(channel_levels_db),
         peak=peak,
         mirror_hz=None if bandwidth is None else bandwidth.mirror_hz(),
         kind=content.kind(),
+        holes=holes.share(_HOLES_HZ[0], min(_HOLES_HZ[1], _HOLES_BELOW * bandwidth_hz)),
     )
 
 
@@ -303,6 +319,7 @@ def _missing_bands(
         return [_MissingBand(0, bandwidth_hz, bandwidth_hz if adds else None)]
     lowest_hz, highest_hz = model.bandwidth_range_hz
     resampled_hz = PASSED * analysis.sample_rate / 2
+    fills_holes = model.fills_holes and analysis.riddled
     bands = []
     for segment in analysis.segments:
         bandwidth_hz = segment.bandwidth_hz
@@ -311,6 +328,8 @@ def _missing_bands(
         bandwidth_hz = min(max(bandwidth_hz, lowest_hz), model_rate / 2)
         adds = bandwidth_hz < min(highest_hz, target_rate / 2)
         stop_hz = bandwidth_hz - _GATE_HZ - crossover_width_hz(bandwidth_hz)
+        if fills_holes:
+            stop_hz = min(stop_hz, _HOLES_FROM_HZ)
         start = round(segment.start * model_rate / analysis.sample_rate)
         bands.append(_MissingBand(start, bandwidth_hz, stop_hz if adds else None))
     return bands

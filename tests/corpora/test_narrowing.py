@@ -254,3 +254,28 @@ def test_an_equaliser_of_nothing_changes_nothing(walls):
         for sign in (1, -1)
     ]
     assert min(shifts) < -100
+
+
+def test_coded_patches_lack_what_a_codec_left_out():
+    parts = corpus([0.3 * noise(3, RATE)])
+    examples = examples_of(parts, coded=1.0, codings=[("mp3", 16.0, 20.0)], **PLAIN)
+    example = examples.batch(0)
+    assert example.from_hz.tolist() == [1000.0] * 4
+    for narrow, wide, bandwidth_hz in zip(
+        example.narrow, example.wide, example.bandwidth_hz, strict=True
+    ):
+        assert error_db(narrow, wide) < -1
+        above = band(narrow, RATE, bandwidth_hz + 300, RATE / 2)
+        assert rms_db(above) < rms_db(band(wide, RATE, bandwidth_hz + 300, RATE / 2)) - 15
+
+
+def test_where_some_are_coded_others_teach_to_leave_alone_what_is_whole():
+    parts = corpus([noise(3, RATE)])
+    settings = {"coded": 1e-9, "codings": [("mp3", 16.0, 20.0)], "batch_size": 64, **PLAIN}
+    example = examples_of(parts, **settings).batch(0)
+    alone = example.from_hz < example.bandwidth_hz
+    assert 4 < alone.sum() < 30  # a quarter of them
+    np.testing.assert_array_equal(example.from_hz[alone], 1000.0)
+    np.testing.assert_array_equal(example.from_hz[~alone], example.bandwidth_hz[~alone])
+    plain = examples_of(parts, batch_size=64, **PLAIN).batch(0)
+    np.testing.assert_array_equal(plain.from_hz, plain.bandwidth_hz)

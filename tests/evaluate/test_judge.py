@@ -21,6 +21,7 @@ from fullband.evaluate.judge import (
     enhanced_system,
     evaluate_checks,
     evaluate_cutoffs,
+    evaluate_damage,
     evaluate_fullband,
     evaluate_paper_tasks,
     evaluate_published,
@@ -215,7 +216,14 @@ def test_everything_together(tmp_path, clips, corpus, exported):
         only="8",
         progress=lambda *state: told.append(state),
     )
-    assert [state[0] for state in told] == ["cutoffs/x-8000", "published/AP-BWE/8kto48k/s1"]
+    assert [state[0] for state in told] == [
+        *("cutoffs/x-8000", "damage/x-vorbis:48", "damage/x-opus-nb:8"),
+        "published/AP-BWE/8kto48k/s1",
+    ]
+    assert "| x | opus-nb:8 | 1 |" in judge_table(rows, "damage")
+    stamp = (rows / "damage.csv").stat().st_mtime_ns
+    evaluate_damage(Judged.open(str(exported[3])), {"x": corpus}, rows, limit=1, only="8")
+    assert (rows / "damage.csv").stat().st_mtime_ns == stamp
     about = json.loads((rows / "suite.json").read_text(encoding="utf-8"))
     assert about["model"] == "tiny-3x"
     for words in (("verdicts",), ("cutoffs", "lsd"), ("sources", "snr_db")):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fullband.errors import SettingsError
-from fullband.models.extender import Extender, ExtenderConfig, ShortTimeFourier
+from fullband.models.extender import Extender, ExtenderConfig, ShortTimeFourier, _smooth
 from signals import band, error_db, noise, rms_db, tone
 
 RATE, HOP = 16_000, 160  # bins of 50 Hz, as in the default
@@ -30,7 +30,7 @@ def small(config: ExtenderConfig = SMALL, lively: bool = True) -> Extender:
 
 def added(network: Extender, audio, bandwidth_hz=3000.0) -> torch.Tensor:
     """The new band alone. A bandwidth for all, or one for each frame."""
-    audio = torch.as_tensor(audio)
+    audio = torch.as_tensor(audio).float()
     audio = audio[None] if audio.ndim == 1 else audio
     told = torch.as_tensor(bandwidth_hz, dtype=torch.float32).reshape(1, -1)
     with torch.inference_mode():
@@ -68,11 +68,11 @@ def test_in_a_graph_as_in_training(monkeypatch, hop):
     # Steps that a graph takes in other ways: what is said spread over bins, and smoothed energies.
     network = small(ExtenderConfig(100 * hop, hop, width=8, depth=1))
     hidden, energy = torch.randn(2, 3, 8), torch.rand(2, 3, hop + 1)
-    said, smooth = network._say(hidden), network._smooth(energy)
+    said, smooth = network._say(hidden), _smooth(energy, 4)
     monkeypatch.setattr(EXPORTING, lambda: True)
     for piecewise, expected in zip(network._say(hidden), said, strict=True):
         torch.testing.assert_close(piecewise, expected, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(network._smooth(energy), smooth, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(_smooth(energy, 4), smooth, rtol=1e-5, atol=1e-6)
 
 
 def test_frame_i_is_centred_on_i_hops():
@@ -274,3 +274,48 @@ def test_the_envelope_says_how_loud_the_new_band_is():
 def test_what_makes_no_network_is_refused(options, message):
     with pytest.raises(SettingsError, match=message):
         ExtenderConfig(**options)
+
+
+HOLES = ExtenderConfig(RATE, HOP, width=8, depth=2, kernel=3, dilations=(1, 2), fills_holes=True)
+
+
+def saying(level_db: float) -> Extender:
+    """A network that fills holes and says one level everywhere, of flat fine structure."""
+    network = small(HOLES, lively=False)
+    with torch.no_grad():
+        network.leave.weight.zero_()
+        said = network.leave.bias.view(4, -1)
+        # The root of a bin's power for noise of that level, at a frame of 2 * HOP.
+        said[0] = level_db / 20 * np.log(10) + 0.5 * np.log(HOP)
+        said[1], said[2], said[3] = 0.0, 1.0, 0.0
+    return network
+
+
+def test_a_hole_is_filled_and_what_is_there_left_alone():
+    audio = noise(2, RATE, rms=0.1)
+    riddled = audio - band(audio, RATE, 4000, 5000)
+    new = added(saying(-20), riddled, 7000.0)[0].numpy()
+    kept = rms_db(band(riddled, RATE, 4200, 4800))
+    filled = rms_db(band(new, RATE, 4200, 4800))
+    assert kept < -60
+    assert filled == pytest.approx(rms_db(band(audio, RATE, 4200, 4800)), abs=2)
+    # Noise that is as loud as it should be is quiet by chance here and there, but hardly anywhere.
+    for low_hz, high_hz in ((0, 3500), (5500, 6500)):
+        whole = rms_db(band(audio, RATE, low_hz, high_hz))
+        assert rms_db(band(new, RATE, low_hz, high_hz)) < whole - 20
+
+
+def test_below_a_kilohertz_there_are_no_holes():
+    audio = band(noise(2, RATE, rms=0.1), RATE, 2000, 6000)
+    new = added(saying(-20), audio, 6000.0)[0].numpy()
+    assert rms_db(band(new, RATE, 0, 900)) < rms_db(audio) - 40
+
+
+def test_above_the_end_only_what_is_lacking_is_added():
+    # Content goes on above what is told: at the level that is said, nothing is lacking.
+    audio = noise(2, RATE, rms=0.1)
+    new = added(saying(-20), audio, 4000.0)[0].numpy()
+    cut = added(saying(-20), band(audio, RATE, 0, 4000), 4000.0)[0].numpy()
+    levels = [rms_db(band(each, RATE, 4500, 7000)) for each in (new, cut, audio)]
+    assert levels[1] == pytest.approx(levels[2], abs=2)
+    assert levels[0] < levels[2] - 5

@@ -36,7 +36,7 @@ def test_every_loss_can_be_switched_on():
     wide = torch.randn(1, 8192)
     names = set(LossConfig.__dataclass_fields__) - {"spectral_error_band", "level_quantile"}
     weights = LossConfig(**dict.fromkeys(names, 1.0))
-    ends = torch.tensor([3000.0]), torch.tensor([7000.0])
+    ends = torch.tensor([3000.0]), torch.tensor([3000.0]), torch.tensor([7000.0])
     band = NewBand(16_000, 0 * wide, *ends, torch.ones(1), torch.full((1, 5), -20.0))
     loss, parts = compute_loss(weights, 0.5 * wide, wide, band)
     adversarial = {"adversarial", "feature_distance"}  # they need a discriminator, as the loop has
@@ -53,7 +53,7 @@ def test_without_a_new_band_its_losses_are_left_out():
 def test_the_new_band_is_judged_where_it_lies_and_as_far_as_it_is_true():
     wide = torch.randn(2, 8192)
     wide[1] *= 0.5
-    ends = torch.tensor([3000.0] * 2), torch.tensor([6000.0] * 2)
+    ends = torch.tensor([[3000.0] * 2, [3000.0] * 2, [6000.0] * 2])
     band = NewBand(16_000, 0 * wide, *ends, torch.ones(2), torch.full((2, 5), -20.0))
     weights = LossConfig(
         rmse=0.0, new_band_lsd=0.5, band_level=2.0, band_level_long=1.0, level_quantile=0.8

@@ -16,10 +16,12 @@ from typing import Protocol
 import numpy as np
 import scipy.fft
 
+from fullband.audio.bandwidth import BandwidthMeter
 from fullband.audio.level import model_gain
 from fullband.audio.samples import Audio
 from fullband.corpora.dataset import Decoded, PairSettings
 from fullband.corpora.notes import Notes
+from fullband.degrade.codec import Coding
 from fullband.degrade.response import bandlimit_spectrum, draw_response
 from fullband.errors import AudioFileError
 
@@ -31,6 +33,8 @@ _RISING = 0.5  # so many noise floors have a slope over frequency beside that ov
 _LEAST_NEW_HZ = 1000.0  # a patch has to be true for so much above its cutoff
 _FLOOR_POINTS = 129  # frequencies at which a noise floor is told of
 _NO_FLOOR = -20.0  # log10 of the power of no noise
+_HOLES_FROM_HZ = 1000.0  # codecs leave none below
+_FILLS_NOTHING = 0.25  # of the patches without holes, so many are judged as if they had some
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Example:
     Attributes:
         narrow, wide: `[B, T]`.
         bandwidth_hz: `[B]`, where the narrow audio's content ends.
+        from_hz: `[B]`, from where on it may lack something: its bandwidth, or where holes begin.
         true_hz: `[B]`, up to where the wide audio is to be believed.
         fine: `[B]`, 1 where its fine structure is, 0 where a codec left holes.
         floor: `[B, K]`, the noise added to it, log10 of the mean power of a sample, at frequencies
@@ -49,6 +54,7 @@ class Example:
     narrow: Audio
     wide: Audio
     bandwidth_hz: np.ndarray
+    from_hz: np.ndarray
     true_hz: np.ndarray
     fine: np.ndarray
     floor: np.ndarray
@@ -71,6 +77,10 @@ class VarySettings(PairSettings, Protocol):
     def highest_hz(self) -> float: ...
     @property
     def balance(self) -> float: ...
+    @property
+    def coded(self) -> float: ...
+    @property
+    def codings(self) -> tuple[tuple[str, float, float], ...]: ...
 
 
 class NarrowingDataset:
@@ -126,11 +136,12 @@ class NarrowingDataset:
         """The patches of one step."""
         generator = np.random.default_rng([self._seed, step])
         items = [self._item(generator) for _ in range(self._settings.batch_size)]
-        narrow, wide, bandwidth_hz, true_hz, fine, floor = zip(*items, strict=True)
+        narrow, wide, bandwidth_hz, from_hz, true_hz, fine, floor = zip(*items, strict=True)
         return Example(
             np.stack(narrow),
             np.stack(wide),
             np.array(bandwidth_hz, np.float32),
+            np.array(from_hz, np.float32),
             np.array(true_hz, np.float32),
             np.array(fine, np.float32),
             np.stack(floor),
@@ -138,7 +149,7 @@ class NarrowingDataset:
 
     def _item(
         self, generator: np.random.Generator
-    ) -> tuple[Audio, Audio, float, float, float, np.ndarray]:
+    ) -> tuple[Audio, Audio, float, float, float, float, np.ndarray]:
         settings, rate = self._settings, self._decoded.sample_rate
         length = settings.patch_samples
         speed = float(generator.uniform(1 - settings.speed, 1 + settings.speed))
@@ -163,6 +174,14 @@ class NarrowingDataset:
             floor_db = self._floor_db(generator, frequency)
             spectrum += _noise(generator, floor_db, length)
 
+        points = np.linspace(0, frequency[-1], _FLOOR_POINTS)
+        floor = (np.interp(points, frequency, floor_db) / 10).astype(np.float32)
+        about = true_hz, float(holes < MOST_HOLES), floor
+        if settings.coded and generator.random() < settings.coded:
+            wide = scipy.fft.irfft(spectrum, length).astype(np.float32)
+            narrow, bandwidth_hz = self._code(generator, wide)
+            return narrow, wide, bandwidth_hz, _HOLES_FROM_HZ, *about
+
         cutoff_hz = self._cutoff(generator, true_hz)
         drawn = draw_response(generator, cutoff_hz)
         narrow = bandlimit_spectrum(spectrum, bin_hz, drawn)
@@ -178,9 +197,23 @@ class NarrowingDataset:
                 inside[frequency > cutoff_hz] = 0
                 noise = scipy.fft.irfft(inside, length)
             sides[0] += np.float32(step) * noise
-        points = np.linspace(0, frequency[-1], _FLOOR_POINTS)
-        floor = (np.interp(points, frequency, floor_db) / 10).astype(np.float32)
-        return sides[0], sides[1], bandwidth_hz, true_hz, float(holes < MOST_HOLES), floor
+        from_hz = bandwidth_hz
+        if settings.coded and generator.random() < _FILLS_NOTHING:
+            from_hz = min(from_hz, _HOLES_FROM_HZ)
+        return sides[0], sides[1], bandwidth_hz, from_hz, *about
+
+    def _code(self, generator: np.random.Generator, wide: Audio) -> tuple[Audio, float]:
+        """What a codec makes of a patch at a rate drawn by octaves, and where its content ends."""
+        settings, rate = self._settings, self._decoded.sample_rate
+        codec, low, high = settings.codings[int(generator.integers(len(settings.codings)))]
+        coding = Coding(codec, round(float(np.exp(generator.uniform(np.log(low), np.log(high))))))
+        # Codecs have a full scale, which a patch need not know.
+        scale = np.float32(min(1.0, 0.9 / max(float(np.max(np.abs(wide))), 1e-9)))
+        narrow = coding.apply(wide * scale, rate)[0] / scale
+        meter = BandwidthMeter(rate)
+        meter.push(narrow[None])
+        heard_hz = float(np.clip(meter.bandwidth_hz(), _HOLES_FROM_HZ, 0.98 * rate / 2))
+        return narrow, heard_hz
 
     def _cut(self, generator: np.random.Generator, length: int) -> tuple[np.ndarray, float, float]:
         """`length` samples of one speaker, each recording at the reference level."""

@@ -1,7 +1,7 @@
 """The judge of models that take any rate: `fullband evaluate --suite fullband` or `--suite music`.
 
-The two ask the same of a model, the one on speech and the other on music: four questions, and of
-music a fifth. Each has its own file of stored rows under one folder, and goes on where it was
+The two ask the same of a model, the one on speech and the other on music: five questions, and of
+music a sixth. Each has its own file of stored rows under one folder, and goes on where it was
 stopped:
 
 - `published.csv`: against other systems' published outputs on the same inputs
@@ -9,6 +9,7 @@ stopped:
 - `cutoffs/CORPUS-HZ.csv`, `joins.csv`: at every cutoff on corpora, beside resampling and the older
   models (`fullband.evaluate.cutoffs`).
 - `stereo.csv`: what becomes of the places of sounds (`fullband.evaluate.stereo`).
+- `damage.csv`: what is made of what real codecs leave (`fullband.evaluate.damage`).
 - `paper.csv`: on the 2017 paper's tasks of that kind, beside the rows of `--suite paper`.
 - `checks.csv`: what has to hold whatever the scores (`fullband.evaluate.checks`).
 
@@ -47,6 +48,7 @@ from fullband.evaluate.cutoffs import (
     source_table,
     verdict_table,
 )
+from fullband.evaluate.damage import CODINGS, REACH_HZ, damage_table, score_damage
 from fullband.evaluate.paper import CORPORA, LEARNED, Stored, read_suite
 from fullband.evaluate.perceptual import Kind
 from fullband.evaluate.published import (
@@ -70,6 +72,7 @@ __all__ = [
     "enhanced_system",
     "evaluate_checks",
     "evaluate_cutoffs",
+    "evaluate_damage",
     "evaluate_fullband",
     "evaluate_paper_tasks",
     "evaluate_published",
@@ -80,6 +83,7 @@ __all__ = [
 
 _INDEX = "suite.json"
 _FILES = 30  # of a cell
+_DAMAGED_FILES = 10  # of a coding
 
 Progress = Callable[[str, int, int], None]
 
@@ -303,6 +307,58 @@ def evaluate_stereo(
             keep(rows, path, ("corpus", "cutoff_hz", "system", "file", "low_hz"))
 
 
+def evaluate_damage(
+    judged: Judged,
+    corpora: Mapping[str, Path],
+    rows_folder: Path,
+    split: str = "test",
+    limit: int | None = None,
+    perceptual: int = 0,
+    progress: Progress | None = None,
+    only: str = "",
+    again: bool = False,
+    kind: Kind = "speech",
+) -> None:
+    """Score the model on what codecs at low rates leave, beside that itself.
+
+    Args: see `evaluate_cutoffs`; a cell is called `damage/CORPUS-CODING`.
+
+    Raises:
+        DependencyError: PyAV is not installed.
+        MissingFileError: a corpus, its split or fitting recordings are not there.
+    """
+
+    def enhance(coded: Audio, rate: int) -> Audio:
+        return judged.enhancer(coded, rate, SAMPLE_RATE)[0]
+
+    path = rows_folder / "damage.csv"
+    cells = [(corpus, coding) for corpus in corpora for coding in CODINGS[kind]]
+    named = [(f"damage/{corpus}-{coding}", corpus, coding) for corpus, coding in cells]
+    asked = [cell for cell in named if only in cell[0]]
+    for done, (name, corpus, coding) in enumerate(asked):
+        if progress is not None:
+            progress(name, done, len(asked))
+        where = {"corpus": corpus, "coding": str(coding), "system": judged.name}
+        stored = [row for row in read_kept(path) if where.items() <= row.items()]
+        recordings = choose_recordings(
+            corpora[corpus], split, REACH_HZ, limit or _DAMAGED_FILES, kind
+        )
+        known = {row["file"] for row in stored}
+        listened = sum(not np.isnan(row["visqol"]) for row in stored)
+        enough = listened >= min(perceptual, len(recordings))
+        if (
+            not again
+            and judged.has(stored)
+            and enough
+            and known >= {one.file for one in recordings}
+        ):
+            continue
+        rows = score_damage(recordings, coding, judged.name, enhance, kind, perceptual)
+        origin = {"model_sha256": judged.sha256, **provenance()}
+        rows = [{"corpus": corpus, **row, **origin} for row in rows]
+        keep(rows, path, ("corpus", "coding", "system", "file"))
+
+
 def _cells(
     question: str,
     corpora: Mapping[str, Path],
@@ -438,6 +494,9 @@ def evaluate_fullband(
         )
         if kind == "music":
             evaluate_stereo(judged, corpora, rows_folder, split, limit, progress, only, again)
+        evaluate_damage(
+            judged, corpora, rows_folder, split, limit, perceptual, progress, only, again, kind
+        )
     if published is not None:
         evaluate_published(judged, published, rows_folder, limit, progress, only, True, again, kind)
 
@@ -447,8 +506,8 @@ def judge_table(rows_folder: Path, what: str, *words: str) -> str:
 
     Args:
         what: `published` (words: narrow and wide rate), `cutoffs` (a metric), `sources` (a metric),
-            `verdicts`, `stereo`, `paper` (a metric; `--suite paper` must have its rows in `paper`
-            beside the folder) or `checks`.
+            `verdicts`, `stereo`, `damage`, `paper` (a metric; `--suite paper` must have its rows
+            in `paper` beside the folder) or `checks`.
 
     Raises:
         MissingFileError: nothing is stored there.
@@ -466,6 +525,8 @@ def judge_table(rows_folder: Path, what: str, *words: str) -> str:
         return check_table(read_kept(rows_folder / "checks.csv"), model)
     if what == "stereo":
         return stereo_table(read_kept(rows_folder / "stereo.csv"), model)
+    if what == "damage":
+        return damage_table(read_kept(rows_folder / "damage.csv"), model)
     if what == "paper":
         tasks = [
             stored

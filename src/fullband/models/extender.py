@@ -12,6 +12,10 @@ time, as in AP-BWE and Vocos. What is there passes through: the output is the in
 that is gated to lie above its end. Where a filter has a gentle skirt, what is left of the original
 beyond the end is raised rather than replaced. With the true envelope noise would do as well as this
 fine structure (docs/design.md), so the envelope is what the network is for.
+
+An extender that fills holes says the envelope below the end as well, and adds only what the input
+lacks of it: nothing where the input is as loud, and below the end nothing unless it is far quieter,
+as where a codec at a low rate has left out what it had no bits for.
 """
 
 from __future__ import annotations
@@ -42,6 +46,9 @@ _TINY = 1e-12
 _UNHEARD = 6  # bins below Nyquist that stay empty: no loss reaches so high, no recording does
 _BAND_BINS = 4  # what the network says, it says at every so many bins
 _PIECES = 4  # of the spectrum that a graph brings from bands to bins one by one
+_HOLES_FROM_HZ = 1000.0  # no codec leaves any below
+_HOLE = 4.0  # times its power has to be lacking below the end
+_HOLE_BINS = 5  # over which the input's power is averaged to tell
 _SAID = 4  # envelope, two kinds of fine structure, the input's own skirt
 
 
@@ -57,6 +64,7 @@ class ExtenderConfig:
         expansion: how much wider their inside is.
         kernel: frames that a block's convolution over time sees.
         dilations: of those convolutions, repeated over the blocks.
+        fills_holes: below the end of content, too, and add only what the input lacks.
     """
 
     sample_rate: int = 48_000
@@ -66,6 +74,7 @@ class ExtenderConfig:
     expansion: int = 2
     kernel: int = 7
     dilations: tuple[int, ...] = (1, 3, 9)
+    fills_holes: bool = False
     upsampling: Literal["sinc"] = "sinc"
 
     def __post_init__(self) -> None:
@@ -218,6 +227,7 @@ class Extender(Network):
     bins: Tensor
     bin_hz: Tensor
     between: Tensor
+    hole_source: Tensor
 
     def __init__(self, config: ExtenderConfig) -> None:
         super().__init__(config)
@@ -236,6 +246,11 @@ class Extender(Network):
         self.register_buffer("between", torch.clamp(1.0 - distance, min=0.0), False)
         self.register_buffer("bins", torch.arange(bins), False)
         self.register_buffer("bin_hz", torch.linspace(0, config.sample_rate / 2, bins), False)
+        lowest, piece = (round(k * _HOLES_FROM_HZ / self.spacing_hz / 2) * 2 for k in (1, 2))
+        beyond = torch.clamp(torch.arange(bins) - lowest, min=0)
+        self.register_buffer(
+            "hole_source", torch.arange(bins).minimum(lowest + beyond % max(piece, 2)), False
+        )
         self._initialise()
 
     def forward(self, audio: Tensor, bandwidth_hz: Tensor) -> Tensor:
@@ -262,7 +277,8 @@ class Extender(Network):
             for each in (kept[..., ::_BAND_BINS], self._source(end_hz), kept, seen, gate)
         )
 
-        level = _level(real * real + imaginary * imaginary, hop)
+        power = real * real + imaginary * imaginary
+        level = _level(power, hop)
         x = torch.cat([seen * (level + 6.0) / 2.0, below], dim=-1)
         x = self.enter(x.flatten(0, 1)).unflatten(0, level.shape[:2])
         x = self.enter_norm(x)
@@ -272,14 +288,32 @@ class Extender(Network):
 
         copied = [(part * kept).gather(-1, source) for part in (real, imaginary)]
         energy = copied[0] * copied[0] + copied[1] * copied[1]
-        shape = fine * _inverse_root(self._smooth(energy)) + flat * _inverse_root(energy)
-        shape = gate * shape * torch.exp(torch.clamp(envelope, -20.0, 4.0))
+        whitening = round(_WHITENING_HZ / self.spacing_hz / 2)
+        shape = fine * _inverse_root(_smooth(energy, whitening)) + flat * _inverse_root(energy)
+        amplitude = torch.exp(torch.clamp(envelope, -20.0, 4.0))
+        if self.settings.fills_holes:
+            shape = self._lacking(gate, amplitude * (fine + flat), power) * shape * amplitude
+        else:
+            shape = gate * shape * amplitude
         skirt = gate * skirt * seen
         new = (
             shape * copy + skirt * there
             for copy, there in zip(copied, (real, imaginary), strict=True)
         )
         return self.fourier.inverse(*new)[:, :time]
+
+    def _lacking(self, gate: Tensor, said: Tensor, power: Tensor) -> Tensor:
+        """How much of the amplitude that is said the input lacks, instead of the gate alone.
+
+        Shape: three times `[B, N, F]` to the same.
+        """
+        holes = torch.clamp(self.bin_hz / _HOLES_FROM_HZ - 1.0, 0.0, 1.0)
+        holes = holes * torch.clamp(self.settings.bins - 1 - _UNHEARD - self.bins, 0.0, 4.0) / 4.0
+        there = _smooth(power, _HOLE_BINS // 2) / (said * said + math.exp(-40.0))
+        lacks = torch.clamp(1.0 - (_HOLE - (_HOLE - 1.0) * gate) * there, min=0.0)
+        # The root, with a slope that stays finite at 0.
+        lacks = (torch.sqrt(1e4 * lacks + 1.0) - 1.0) / (math.sqrt(1e4 + 1.0) - 1.0)
+        return (gate + (1.0 - gate) * holes) * lacks
 
     def _up_to(self, end_hz: Tensor) -> Tensor:
         """1 for bins below, then falling to 0 within one. Shape: `[B, N, 1]` to `[B, N, F]`."""
@@ -289,7 +323,8 @@ class Extender(Network):
         """Which bin is copied to each: the top of the kept band goes upwards, piece by piece.
 
         Pieces are an even number of bins wide, so that the copies keep their phase from frame to
-        frame (a shift by one bin turns the phase by half a turn every hop).
+        frame (a shift by one bin turns the phase by half a turn every hop). Holes are filled with
+        what lies between 1 and 3 kHz, where codecs leave none.
         """
         last_kept = torch.floor(end_hz / self.spacing_hz - 1.0)
         lowest_end = max(2, round(_LOWEST_END_HZ / self.spacing_hz))
@@ -297,7 +332,12 @@ class Extender(Network):
         lowest = torch.maximum(end // 2, torch.full_like(end, round(_LOWEST_HZ / self.spacing_hz)))
         piece = torch.clamp((end - lowest) // 2 * 2, min=2)
         pieces = torch.clamp((self.bins - end + piece - 1) // piece, min=0)
-        return self.bins - pieces * piece
+        source = self.bins - pieces * piece
+        return (
+            torch.where(pieces > 0, source, self.hole_source)
+            if self.settings.fills_holes
+            else source
+        )
 
     def _say(self, x: Tensor) -> tuple[Tensor, ...]:
         """What the network says, from bands to bins, linearly. Shape: `[B, N, C]` to `[B, N, F]`s.
@@ -325,27 +365,27 @@ class Extender(Network):
             bias[0] = -3.0  # an envelope far below full scale
             bias[1] = 1.0
 
-    def _smooth(self, energy: Tensor) -> Tensor:
-        """Mean over neighbouring frequencies. Shape: `[B, N, F]` to the same."""
-        half = round(_WHITENING_HZ / self.spacing_hz / 2)
-        width = 2 * half + 1
-        padded = F.pad(energy, (half, half), mode="replicate")
-        if not torch.onnx.is_in_onnx_export():
-            return F.avg_pool1d(padded, width, stride=1)
-        # Sums over 2, 4, 8, ... neighbours, and of those that make up the width.
-        count, length = 1, padded.shape[-1]
-        total: Tensor | None = None
-        taken = 0
-        while count <= width:
-            if width & count:
-                first = padded[..., taken : taken + energy.shape[-1]]
-                total = first if total is None else total + first
-                taken += count
-            length -= count
-            padded = padded[..., :length] + padded[..., count : count + length]
-            count *= 2
-        assert total is not None
-        return total * (1.0 / width)
+
+def _smooth(energy: Tensor, half: int) -> Tensor:
+    """Mean over `half` neighbouring frequencies to each side. Shape: `[B, N, F]` to the same."""
+    width = 2 * half + 1
+    padded = F.pad(energy, (half, half), mode="replicate")
+    if not torch.onnx.is_in_onnx_export():
+        return F.avg_pool1d(padded, width, stride=1)
+    # Sums over 2, 4, 8, ... neighbours, and of those that make up the width.
+    count, length = 1, padded.shape[-1]
+    total: Tensor | None = None
+    taken = 0
+    while count <= width:
+        if width & count:
+            first = padded[..., taken : taken + energy.shape[-1]]
+            total = first if total is None else total + first
+            taken += count
+        length -= count
+        padded = padded[..., :length] + padded[..., count : count + length]
+        count *= 2
+    assert total is not None
+    return total * (1.0 / width)
 
 
 def _level(power: Tensor, hop: int) -> Tensor:

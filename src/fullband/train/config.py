@@ -37,6 +37,8 @@ class DataConfig:
             noise, and between which levels of the latter (at 4 kHz, relative to full scale).
         lowest_hz, highest_hz: for those models, the range of cutoffs.
         balance: for those models, 0 draws every second of audio alike, 1 every speaker.
+        coded: for those models, the share of patches that a codec damages instead of a filter.
+        codings: the codecs drawn from, each with its lowest and highest kb/s for one channel.
         valid_files: for those models, recordings judged at each cutoff.
         workers: processes that make batches beside the training; 0 makes them within it.
     """
@@ -56,6 +58,8 @@ class DataConfig:
     lowest_hz: float = 1800.0
     highest_hz: float = 20_000.0
     balance: float = 0.3
+    coded: float = 0.0
+    codings: tuple[tuple[str, float, float], ...] = ()
     valid_files: int = 24
     workers: int = 0
 
@@ -64,6 +68,14 @@ class DataConfig:
             raise SettingsError("data needs 0 < lowest_hz < highest_hz and equaliser_db >= 0")
         if not (0 <= self.room <= 1 and 0 <= self.noise <= 1 and 0 <= self.balance <= 1):
             raise SettingsError("data needs room, noise and balance in [0, 1]")
+        if not 0 <= self.coded <= 1 or (self.coded and not self.codings):
+            raise SettingsError("data.coded must be in [0, 1], and data.codings say by what")
+        if self.codings:
+            from fullband.degrade.codec import Coding  # which needs scipy
+
+            for codec, low, high in self.codings:
+                if Coding(codec, low).telephone or not Coding(codec, high).kbps >= low:
+                    raise SettingsError(f"data.codings: {codec} from {low:g} to {high:g} kb/s")
         if self.valid_files < 1 or self.workers < 0:
             raise SettingsError("data needs valid_files >= 1 and workers >= 0")
         if self.patch_samples < 1 or self.batch_size < 1 or not 0 <= self.speed < 0.5:

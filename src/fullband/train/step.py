@@ -33,21 +33,23 @@ __all__ = ["NewBand", "compute_loss", "learning_rate", "make_optimiser", "update
 
 @dataclass(frozen=True)
 class NewBand:
-    """Where each recording of a batch is to be judged: above its bandwidth, as far as it is true.
+    """Where each recording of a batch is to be judged: where it lacks something, and is true.
 
     Attributes:
         narrow: what the network was given.
+        from_hz: from where on it may lack something; its bandwidth, unless a codec left holes.
         fine: 1 for recordings whose fine structure is to be believed, 0 where a codec left holes.
         floor: the noise that was added to each, which is true everywhere; see
             `fullband.losses.new_band.believed_hz`.
 
     Shape:
-        narrow `[B, T]`; bandwidth_hz, true_hz, fine `[B]`; floor `[B, K]`.
+        narrow `[B, T]`; bandwidth_hz, from_hz, true_hz, fine `[B]`; floor `[B, K]`.
     """
 
     sample_rate: int
     narrow: Tensor
     bandwidth_hz: Tensor
+    from_hz: Tensor
     true_hz: Tensor
     fine: Tensor
     floor: Tensor
@@ -75,7 +77,7 @@ def compute_loss(
     if band is not None:
         x, y, narrow = (Spectra(audio) for audio in (predicted.float(), wide, band.narrow))
         rate, end_hz, true_hz = band.sample_rate, band.bandwidth_hz, band.true_hz
-        place = (rate, end_hz, true_hz)
+        place = (rate, band.from_hz, true_hz)
         level_distance = partial(
             band_level_distance, x, y, *place, quantile=weights.level_quantile, floor=band.floor
         )

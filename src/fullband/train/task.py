@@ -127,6 +127,7 @@ class NarrowingTask:
             self._validation[0].sample_rate,
             narrow,
             bandwidth_hz,
+            _tensor(drawn.from_hz, fabric),
             _tensor(drawn.true_hz, fabric),
             _tensor(drawn.fine, fabric),
             _tensor(drawn.floor, fabric),

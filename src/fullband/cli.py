@@ -803,6 +803,8 @@ def _evaluate_paper(
 def _print_summary(console: Console, summary: Summary) -> None:
     heard = summary.analysis
     what = summary.model if summary.added else f"{summary.model} (nothing to add)"
+    if summary.filled:
+        what += ", holes filled"
     line = (
         f"{summary.source} -> {summary.target}  {heard.sample_rate} -> {summary.target_rate} Hz  "
         f"content to {_content(heard)}  {what}  "

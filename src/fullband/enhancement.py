@@ -119,6 +119,7 @@ class Summary:
 
     Attributes:
         added: whether anything was added; False where the content is already as wide as the model.
+        filled: whether that could be below the end of content too, in a codec's holes.
         seconds: the time it took.
         limited: samples that were beyond full scale and had to be limited, because the output's
             format cannot hold them.
@@ -135,6 +136,7 @@ class Summary:
     seconds: float
     limited: int
     peak: float
+    filled: bool = False
 
     @property
     def times_real_time(self) -> float:
@@ -205,6 +207,7 @@ class EnhanceStage:
         bands = _missing_bands(model, analysis, model_rate, target_rate)
         missing = any(band.stop_hz is not None for band in bands)
         self.added = missing and analysis.peak > 0 and detail > 0
+        self.filled = self.added and _fills_holes(model, analysis)
         self._kept = Resampler(source_rate, target_rate, channels)
         self._cleaning: Fir | None = None
         if not self.added:
@@ -319,7 +322,6 @@ def _missing_bands(
         return [_MissingBand(0, bandwidth_hz, bandwidth_hz if adds else None)]
     lowest_hz, highest_hz = model.bandwidth_range_hz
     resampled_hz = PASSED * analysis.sample_rate / 2
-    fills_holes = model.fills_holes and analysis.riddled
     bands = []
     for segment in analysis.segments:
         bandwidth_hz = segment.bandwidth_hz
@@ -328,11 +330,15 @@ def _missing_bands(
         bandwidth_hz = min(max(bandwidth_hz, lowest_hz), model_rate / 2)
         adds = bandwidth_hz < min(highest_hz, target_rate / 2)
         stop_hz = bandwidth_hz - _GATE_HZ - crossover_width_hz(bandwidth_hz)
-        if fills_holes:
+        if _fills_holes(model, analysis):
             stop_hz = min(stop_hz, _HOLES_FROM_HZ)
         start = round(segment.start * model_rate / analysis.sample_rate)
         bands.append(_MissingBand(start, bandwidth_hz, stop_hz if adds else None))
     return bands
+
+
+def _fills_holes(model: Model, analysis: Analysis) -> bool:
+    return model.fills_holes and analysis.riddled
 
 
 def _upsampling(model: Model, analysis: Analysis, model_rate: int) -> list[Stage]:
@@ -426,6 +432,7 @@ class Enhancer:
             seconds=time.monotonic() - begun,
             limited=writer.limited,
             peak=writer.peak,
+            filled=stage.filled,
         )
 
     def _plan(self, analysis: Analysis, rate: int | None) -> tuple[Model, int]:

@@ -313,12 +313,13 @@ def test_seeking_by_click(opened):
     opened.run("arguments[0].scrollIntoView({block: 'center'})", picture)
     width = picture.size["width"]
     ActionChains(opened.driver).move_to_element_with_offset(
-        picture, width // 4, 0
+        picture, -width // 4, 0
     ).click().perform()
+    # A quarter of six seconds: far from their end, which a slow machine might reach first.
     opened.wait(lambda: opened.instant() > 0, "the click does not seek")
     assert (opened.sample(), opened.version()) == ("t1-s2", "bursts")
     at = opened.instant()
-    assert 4.5 - 6 / width <= at < 5.2
+    assert 1.5 - 6 / width <= at < 2.2
     opened.wait(lambda: opened.instant() > at + 0.1, "it does not play from there")
     opened.at("#play").click()
     head = opened.run(

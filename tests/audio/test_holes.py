@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from fullband.audio.holes import hole_share
+from fullband.audio.holes import HoleMeter, hole_share
 from signals import band, noise, silence, tone
 
 RATE = 48_000
@@ -59,3 +59,11 @@ def test_silence_has_none():
 def test_what_has_no_such_band_has_none():
     assert hole_share(noise(1, 8000), 8000) == 0
     assert hole_share(tone(440, 0.001, RATE), RATE) == 0
+
+
+def test_in_blocks_as_in_one():
+    audio = riddled(noise(2, RATE), 0.3)
+    meter = HoleMeter(RATE)
+    for start in range(0, len(audio), 1777):
+        meter.push(np.stack([audio, audio])[:, start : start + 1777])
+    assert meter.share(2000, 12_000) == hole_share(audio, RATE, 2000, 12_000) > 0.01

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from fullband.audio.file import write
+from fullband.cli import main
 from fullband.degrade.codec import Coding
 from fullband.engine import open_model
 from fullband.enhancement import analyse, enhance, enhance_file
@@ -56,3 +60,15 @@ def test_a_summary_says_so(tmp_path, riddled):
     write(tmp_path / "old.wav", riddled[None], RATE, "FLOAT")
     assert enhance_file(tmp_path / "old.wav", tmp_path / "new.wav", model="music").filled
     assert not enhance_file(tmp_path / "old.wav", tmp_path / "same.wav", model="speech").filled
+
+
+def test_the_command_line_says_so(tmp_path, riddled):
+    write(tmp_path / "old.wav", riddled[None], RATE, "FLOAT")
+    runner = CliRunner()
+    told = runner.invoke(main, ["inspect", str(tmp_path / "old.wav"), "--no-picture"])
+    assert re.search(r"^holes +\d+% of the spectrum", told.output, re.MULTILINE)
+    for model, filled in (("music", True), ("speech", False)):
+        command = ["enhance", str(tmp_path / "old.wav"), "-o", str(tmp_path / f"{model}.wav")]
+        told = runner.invoke(main, [*command, "--model", model])
+        assert told.exit_code == 0
+        assert ("holes filled" in told.output) is filled

@@ -22,7 +22,7 @@ _FRAME, _HOP = 1024, 512
 _AROUND = (9, 5)  # frequencies and frames of a neighbourhood
 _DEEP_DB = 25.0  # noise lies so far below its mean in 0.3 % of its bins
 _LEAST_DB = -90.0  # what lies below is silence, and not looked at
-_AT_ONCE = 512  # frames
+_AT_ONCE = 64  # frames
 _TOP_HZ = 12_500.0  # what lies higher is not looked at
 
 

@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fullband.evaluate.judge import judge_table
+from fullband.evaluate.judge import judge_rows, judge_table
 from fullband.evaluate.paper import CORPORA, paper_table, read_suite, sensitivity_table
 from fullband.evaluate.report import markdown_table, read_rows
 
@@ -86,11 +86,7 @@ def suite_table(path: Path, *words: str) -> str:
     table = paper_table(stored, *words) if len(words) == 2 else sensitivity_table(stored, *words)
     own = [one for one in stored if len(words) == 1 or one.task.method == words[0]]
     origins = [place for one in own for place in (one.about, *one.about.get("later", {}).values())]
-    commits = sorted({place["commit"] for place in origins})
-    dates = sorted({place["date"] for place in origins})
-    machines = sorted({place["machine"] for place in origins})
-    where = f"commit {', '.join(commits)}; {', '.join(machines)}; {', '.join(dates)}"
-    return f"{table}\n\n{where}. Rows: `{path.relative_to(PROJECT)}`."
+    return f"{table}\n\n{origins_of(origins)}. Rows: `{path.relative_to(PROJECT)}`."
 
 
 def speech_suite_table(path: Path, what: str, *words: str) -> str:
@@ -105,7 +101,8 @@ def speech_suite_table(path: Path, what: str, *words: str) -> str:
         return others[what](source)
     about = json.loads(index.read_text(encoding="utf-8"))
     model = f"model `{about['model']}`" + (f" ({about['sha256'][:12]})" if about["sha256"] else "")
-    where = f"{model}; commit {about['commit']}, {about['machine']}, {about['date']}"
+    own = [row for row in judge_rows(path, what) if row["system"] == about["model"]]
+    where = f"{model}; {origins_of(own or [about])}"
     if not about["sha256"]:
         where = f"No model judged yet, the baseline stands in its place; {where}"
     table = judge_table(path, what, *words)
@@ -188,6 +185,13 @@ def origin(measured: dict[str, Any]) -> str:
 def place(measured: dict[str, Any]) -> str:
     """From which commit, where and when."""
     return f"commit {measured['commit']}, {measured['machine']}, {measured['date']}"
+
+
+def origins_of(measured: list[dict[str, Any]]) -> str:
+    """The same of several: every commit, machine and date that there is among them."""
+    found = (sorted({one[name] for one in measured}) for name in ("commit", "machine", "date"))
+    commits, machines, dates = (", ".join(each) for each in found)
+    return f"commit {commits}; {machines}; {dates}"
 
 
 def speed_table(path: Path) -> str:

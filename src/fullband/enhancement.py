@@ -41,7 +41,7 @@ from fullband.audio.filters import (
     highpass_kernel,
     lowpass_kernel,
 )
-from fullband.audio.holes import RIDDLED, HoleMeter
+from fullband.audio.holes import LOOKED_AT_HZ, RIDDLED, HoleMeter
 from fullband.audio.level import LevelMeter, model_gain
 from fullband.audio.mirror import BELOW_MIRROR
 from fullband.audio.resample import PASSED, Resampler
@@ -69,9 +69,8 @@ LOWEST_BANDWIDTH_HZ = 400.0
 FULL_DETAIL = 1.0
 """How loud the new band is, as a factor of its amplitude, where nothing else is asked for."""
 
-_HOLES_HZ = 2000.0, 12_000.0  # where they are looked for
-_HOLES_BELOW = 0.95  # of the bandwidth
-_HOLES_FROM_HZ = 800.0  # and what is added in them begins
+_HOLES_BELOW = 0.95  # of the bandwidth are holes looked for
+_FILLED_FROM_HZ = 800.0  # a crossover below where they are filled
 _GATE_HZ = 50.0  # models that are told the bandwidth begin to add so far below it
 _FADE_S = 0.05  # where the bandwidth changes
 _BASELINE_RATE = 16_000
@@ -187,7 +186,7 @@ def analyse(
         peak=peak,
         mirror_hz=None if bandwidth is None else bandwidth.mirror_hz(),
         kind=content.kind(),
-        holes=holes.share(_HOLES_HZ[0], min(_HOLES_HZ[1], _HOLES_BELOW * bandwidth_hz)),
+        holes=holes.share(LOOKED_AT_HZ[0], min(LOOKED_AT_HZ[1], _HOLES_BELOW * bandwidth_hz)),
     )
 
 
@@ -331,7 +330,7 @@ def _missing_bands(
         adds = bandwidth_hz < min(highest_hz, target_rate / 2)
         stop_hz = bandwidth_hz - _GATE_HZ - crossover_width_hz(bandwidth_hz)
         if _fills_holes(model, analysis):
-            stop_hz = min(stop_hz, _HOLES_FROM_HZ)
+            stop_hz = min(stop_hz, _FILLED_FROM_HZ)
         start = round(segment.start * model_rate / analysis.sample_rate)
         bands.append(_MissingBand(start, bandwidth_hz, stop_hz if adds else None))
     return bands

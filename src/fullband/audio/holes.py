@@ -13,10 +13,16 @@ import numpy as np
 
 from fullband.audio.samples import Audio
 
-__all__ = ["RIDDLED", "HoleMeter", "hole_share"]
+__all__ = ["HOLES_FROM_HZ", "LOOKED_AT_HZ", "RIDDLED", "HoleMeter", "hole_share"]
+
+HOLES_FROM_HZ = 1000.0
+"""Codecs leave no holes below."""
+
+LOOKED_AT_HZ = (2000.0, 12_000.0)
+"""Where a recording's holes are counted, as far as it has content."""
 
 RIDDLED = 0.1
-"""The share between 2 and 12 kHz from which on a recording is taken for one with holes to fill."""
+"""The share there from which on a recording is taken for one with holes to fill."""
 
 _FRAME, _HOP = 1024, 512
 _AROUND = (9, 5)  # frequencies and frames of a neighbourhood

@@ -17,6 +17,7 @@ import numpy as np
 import scipy.fft
 
 from fullband.audio.bandwidth import BandwidthMeter
+from fullband.audio.holes import HOLES_FROM_HZ
 from fullband.audio.level import model_gain
 from fullband.audio.samples import Audio
 from fullband.corpora.dataset import Decoded, PairSettings
@@ -33,7 +34,6 @@ _RISING = 0.5  # so many noise floors have a slope over frequency beside that ov
 _LEAST_NEW_HZ = 1000.0  # a patch has to be true for so much above its cutoff
 _FLOOR_POINTS = 129  # frequencies at which a noise floor is told of
 _NO_FLOOR = -20.0  # log10 of the power of no noise
-_HOLES_FROM_HZ = 1000.0  # codecs leave none below
 _FILLS_NOTHING = 0.25  # of the patches without holes, so many are judged as if they had some
 
 
@@ -180,7 +180,7 @@ class NarrowingDataset:
         if settings.coded and generator.random() < settings.coded:
             wide = scipy.fft.irfft(spectrum, length).astype(np.float32)
             narrow, bandwidth_hz = self._code(generator, wide)
-            return narrow, wide, bandwidth_hz, _HOLES_FROM_HZ, *about
+            return narrow, wide, bandwidth_hz, HOLES_FROM_HZ, *about
 
         cutoff_hz = self._cutoff(generator, true_hz)
         drawn = draw_response(generator, cutoff_hz)
@@ -199,7 +199,7 @@ class NarrowingDataset:
             sides[0] += np.float32(step) * noise
         from_hz = bandwidth_hz
         if settings.coded and generator.random() < _FILLS_NOTHING:
-            from_hz = min(from_hz, _HOLES_FROM_HZ)
+            from_hz = min(from_hz, HOLES_FROM_HZ)
         return sides[0], sides[1], bandwidth_hz, from_hz, *about
 
     def _code(self, generator: np.random.Generator, wide: Audio) -> tuple[Audio, float]:
@@ -212,7 +212,7 @@ class NarrowingDataset:
         narrow = coding.apply(wide * scale, rate)[0] / scale
         meter = BandwidthMeter(rate)
         meter.push(narrow[None])
-        heard_hz = float(np.clip(meter.bandwidth_hz(), _HOLES_FROM_HZ, 0.98 * rate / 2))
+        heard_hz = float(np.clip(meter.bandwidth_hz(), HOLES_FROM_HZ, 0.98 * rate / 2))
         return narrow, heard_hz
 
     def _cut(self, generator: np.random.Generator, length: int) -> tuple[np.ndarray, float, float]:

@@ -39,6 +39,7 @@ class Codec:
         container: FFmpeg's or libsndfile's name of the format that the stream is kept in.
         telephone: for one channel of voice at 8 kHz.
         kbps: the rates that make sense, lowest and highest; none where there is nothing to choose.
+        steps: all of them, where there are but a few.
         rates: the sample rates it takes; empty for any.
         delay: samples that its output is late by.
         options: for FFmpeg's encoder.
@@ -48,6 +49,7 @@ class Codec:
     container: str
     telephone: bool = False
     kbps: tuple[float, float] | None = None
+    steps: tuple[float, ...] = ()
     rates: tuple[int, ...] = ()
     delay: int = 0
     options: tuple[tuple[str, str], ...] = ()
@@ -56,6 +58,7 @@ class Codec:
 
 _MPEG_RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
 _OPUS_RATES = (48_000, 24_000, 16_000, 12_000, 8000)
+_AMR_KBPS = (4.75, 5.15, 5.9, 6.7, 7.4, 7.95, 10.2, 12.2)
 _CONSTANT = (("vbr", "off"),)
 _VOICE = (("application", "voip"), ("cutoff", "4000"), *_CONSTANT)
 
@@ -66,9 +69,11 @@ CODECS = {
     "vorbis": Codec("VORBIS", "OGG", kbps=(32, 500), libsndfile=True),
     "mulaw": Codec("pcm_mulaw", "wav", telephone=True),
     "alaw": Codec("pcm_alaw", "wav", telephone=True),
-    "g726": Codec("g726", "wav", telephone=True, kbps=(16, 40)),
+    "g726": Codec("g726", "wav", telephone=True, kbps=(16, 40), steps=(16, 24, 32, 40)),
     "gsm": Codec("GSM610", "WAV", telephone=True, libsndfile=True),
-    "amr": Codec("libopencore_amrnb", "amr", telephone=True, kbps=(4.75, 12.2), delay=39),
+    "amr": Codec(
+        "libopencore_amrnb", "amr", telephone=True, kbps=(4.75, 12.2), steps=_AMR_KBPS, delay=39
+    ),
     "opus-nb": Codec("libopus", "ogg", telephone=True, kbps=(6, 32), options=_VOICE),
 }
 """By name."""
@@ -76,7 +81,6 @@ CODECS = {
 MUSIC_CODECS = tuple(name for name, codec in CODECS.items() if not codec.telephone)
 TELEPHONE_CODECS = tuple(name for name, codec in CODECS.items() if codec.telephone)
 
-_STEPS_KBPS = {"g726": (16, 24, 32, 40), "amr": (4.75, 5.15, 5.9, 6.7, 7.4, 7.95, 10.2, 12.2)}
 _VORBIS_KBPS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)  # libvorbis' -q 0 to 10, stereo
 
 
@@ -109,9 +113,9 @@ class Coding:
                 raise SettingsError(f"{self.codec} has one rate only, not {self.kbps:g} kb/s")
             return
         low, high = offered
-        steps = _STEPS_KBPS.get(self.codec)
+        steps = CODECS[self.codec].steps
         if not low <= self.kbps <= high or (steps and self.kbps not in steps):
-            among = ", ".join(f"{step:g}" for step in steps or ()) or f"{low:g} to {high:g}"
+            among = ", ".join(f"{step:g}" for step in steps) or f"{low:g} to {high:g}"
             raise SettingsError(f"{self.codec} has {among} kb/s, not {self.kbps:g}")
 
     @classmethod
@@ -207,7 +211,7 @@ def _through_libsndfile(
 ) -> tuple[Audio, int]:
     stored = io.BytesIO()
     # libvorbis is told a quality, here the one that comes to so much on average.
-    level = 0.0
+    level = None
     if kbps:
         per_pair = kbps * 2 / len(channels)
         place = np.interp(per_pair, _VORBIS_KBPS, np.arange(len(_VORBIS_KBPS)) / 10)
@@ -218,7 +222,7 @@ def _through_libsndfile(
         sample_rate,
         format=codec.container,
         subtype=codec.encoder,
-        compression_level=level if kbps else None,
+        compression_level=level,
     )
     stored.seek(0)
     coded, rate = soundfile.read(stored, dtype="float32", always_2d=True)

@@ -42,7 +42,6 @@ CODINGS: dict[Kind, tuple[Coding, ...]] = {
 """What is measured; of stereo music the rate is that of both channels together."""
 
 _CUTOFF_HZ = 4000.0  # what `lsd_low` and `lsd_high` of the rows lie below and above
-_SECONDS = 10
 
 
 def score_damage(
@@ -65,13 +64,11 @@ def score_damage(
     """
     rows: Rows = []
     for number, recording in enumerate(recordings):
-        channels = recording.channels()[:2, : _SECONDS * SAMPLE_RATE]
+        channels = recording.channels()[:2]
         wide = np.stack([recording.cut(each) for each in channels])
         if kind == "speech" or coding.telephone:
             wide = wide.mean(axis=0, keepdims=True)
-        given = wide[0] if coding.telephone else wide
-        coded, rate = coding.apply(given, SAMPLE_RATE)
-        coded = np.atleast_2d(coded)
+        coded, rate = coding.apply(wide, SAMPLE_RATE)
         outputs = {CODED: resample(coded, rate, SAMPLE_RATE), name: enhance(coded, rate)}
         for system, output in outputs.items():
             # Above what the original is to be believed to, nothing is compared.

@@ -23,6 +23,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -77,6 +78,7 @@ __all__ = [
     "evaluate_paper_tasks",
     "evaluate_published",
     "evaluate_stereo",
+    "judge_rows",
     "judge_table",
     "paper_comparison",
 ]
@@ -86,6 +88,7 @@ _FILES = 30  # of a cell
 _DAMAGED_FILES = 10  # of a coding
 
 Progress = Callable[[str, int, int], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -225,7 +228,7 @@ def evaluate_cutoffs(
     Raises:
         MissingFileError: a corpus, its split or fitting recordings are not there.
     """
-    for corpus, folder, cutoff_hz in _cells("cutoffs", corpora, kind, only, progress):
+    for corpus, folder, cutoff_hz in _cells("cutoffs", corpora, CUTOFFS_HZ[kind], only, progress):
         path = rows_folder / "cutoffs" / f"{corpus}-{cutoff_hz}.csv"
         recordings = choose_recordings(folder, split, cutoff_hz, limit or _FILES, kind)
         files = {recording.file for recording in recordings}
@@ -286,7 +289,7 @@ def evaluate_stereo(
         MissingFileError: a corpus, its split or fitting recordings are not there.
     """
     path = rows_folder / "stereo.csv"
-    for corpus, folder, cutoff_hz in _cells("stereo", corpora, "music", only, progress):
+    for corpus, folder, cutoff_hz in _cells("stereo", corpora, CUTOFFS_HZ["music"], only, progress):
         where = {"corpus": corpus, "cutoff_hz": float(cutoff_hz), "system": judged.name}
         stored = [row for row in read_kept(path) if where.items() <= row.items()]
         known = {row["file"] for row in stored} if judged.has(stored) and not again else set()
@@ -332,26 +335,15 @@ def evaluate_damage(
         return judged.enhancer(coded, rate, SAMPLE_RATE)[0]
 
     path = rows_folder / "damage.csv"
-    cells = [(corpus, coding) for corpus in corpora for coding in CODINGS[kind]]
-    named = [(f"damage/{corpus}-{coding}", corpus, coding) for corpus, coding in cells]
-    asked = [cell for cell in named if only in cell[0]]
-    for done, (name, corpus, coding) in enumerate(asked):
-        if progress is not None:
-            progress(name, done, len(asked))
+    for corpus, folder, coding in _cells("damage", corpora, CODINGS[kind], only, progress):
         where = {"corpus": corpus, "coding": str(coding), "system": judged.name}
         stored = [row for row in read_kept(path) if where.items() <= row.items()]
-        recordings = choose_recordings(
-            corpora[corpus], split, REACH_HZ, limit or _DAMAGED_FILES, kind
-        )
-        known = {row["file"] for row in stored}
+        recordings = choose_recordings(folder, split, REACH_HZ, limit or _DAMAGED_FILES, kind)
+        files = {recording.file for recording in recordings}
         listened = sum(not np.isnan(row["visqol"]) for row in stored)
         enough = listened >= min(perceptual, len(recordings))
-        if (
-            not again
-            and judged.has(stored)
-            and enough
-            and known >= {one.file for one in recordings}
-        ):
+        same = judged.has(stored) and files <= {row["file"] for row in stored}
+        if same and enough and not again:
             continue
         rows = score_damage(recordings, coding, judged.name, enhance, kind, perceptual)
         origin = {"model_sha256": judged.sha256, **provenance()}
@@ -362,15 +354,16 @@ def evaluate_damage(
 def _cells(
     question: str,
     corpora: Mapping[str, Path],
-    kind: Kind,
+    each: Sequence[T],
     only: str,
     progress: Progress | None,
-) -> Iterator[tuple[str, Path, int]]:
-    """Corpus, folder and cutoff of every cell that is asked for, told of as its turn comes."""
+) -> Iterator[tuple[str, Path, T]]:
+    """Corpus, folder and cutoff, or coding, of every cell that is asked for, told of as its turn
+    comes."""
     named = [
-        (f"{question}/{corpus}-{cutoff_hz}", (corpus, folder, cutoff_hz))
+        (f"{question}/{corpus}-{one}", (corpus, folder, one))
         for corpus, folder in corpora.items()
-        for cutoff_hz in CUTOFFS_HZ[kind]
+        for one in each
     ]
     asked = [(name, cell) for name, cell in named if only in name]
     for done, (name, cell) in enumerate(asked):
@@ -517,29 +510,41 @@ def judge_table(rows_folder: Path, what: str, *words: str) -> str:
         raise MissingFileError(f"{index}: not there; run fullband evaluate --suite fullband first")
     about = json.loads(index.read_text(encoding="utf-8"))
     model, kind = about["model"], about.get("kind", "speech")
+    rows = judge_rows(rows_folder, what)
     if what == "published":
         narrow_rate, wide_rate = map(int, words)
-        rows = read_kept(rows_folder / "published.csv")
         return published_table(rows, model, narrow_rate, wide_rate, kind)
     if what == "checks":
-        return check_table(read_kept(rows_folder / "checks.csv"), model)
+        return check_table(rows, model)
     if what == "stereo":
-        return stereo_table(read_kept(rows_folder / "stereo.csv"), model)
+        return stereo_table(rows, model)
     if what == "damage":
-        return damage_table(read_kept(rows_folder / "damage.csv"), model)
+        return damage_table(rows, model)
     if what == "paper":
         tasks = [
             stored
             for stored in read_suite(rows_folder.parent / "paper")
             if CORPORA[stored.task.corpus].kind == kind and stored.task.method == "chebyshev"
         ]
-        return paper_comparison(tasks, read_kept(rows_folder / "paper.csv"), model, *words)
-    rows = [row for path in sorted(rows_folder.glob("cutoffs/*.csv")) for row in read_kept(path)]
+        return paper_comparison(tasks, rows, model, *words)
     if what == "verdicts":
         return verdict_table(rows, read_kept(rows_folder / "joins.csv"), model)
-    if what not in ("cutoffs", "sources"):
-        raise SettingsError(f"no table '{what}' of the suite")
     return (cutoff_table if what == "cutoffs" else source_table)(rows, model, *words)
+
+
+def judge_rows(rows_folder: Path, what: str) -> Rows:
+    """The rows that a table of `judge_table` is made of, of every system; none where none are kept.
+
+    Raises:
+        SettingsError: there is no such table.
+    """
+    if what in ("cutoffs", "sources", "verdicts"):
+        paths = sorted(rows_folder.glob("cutoffs/*.csv"))
+    elif what in ("published", "checks", "stereo", "damage", "paper"):
+        paths = [rows_folder / f"{what}.csv"]
+    else:
+        raise SettingsError(f"no table '{what}' of the suite")
+    return [row for path in paths for row in read_kept(path)]
 
 
 def paper_comparison(stored: Sequence[Stored], rows: Rows, model: str, metric: str) -> str:

@@ -28,6 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fullband.audio.holes import HOLES_FROM_HZ
 from fullband.errors import SettingsError
 from fullband.models.network import Network
 
@@ -46,7 +47,6 @@ _TINY = 1e-12
 _UNHEARD = 6  # bins below Nyquist that stay empty: no loss reaches so high, no recording does
 _BAND_BINS = 4  # what the network says, it says at every so many bins
 _PIECES = 4  # of the spectrum that a graph brings from bands to bins one by one
-_HOLES_FROM_HZ = 1000.0  # no codec leaves any below
 _HOLE = 4.0  # times its power has to be lacking below the end
 _HOLE_BINS = 5  # over which the input's power is averaged to tell
 _SAID = 4  # envelope, two kinds of fine structure, the input's own skirt
@@ -246,7 +246,7 @@ class Extender(Network):
         self.register_buffer("between", torch.clamp(1.0 - distance, min=0.0), False)
         self.register_buffer("bins", torch.arange(bins), False)
         self.register_buffer("bin_hz", torch.linspace(0, config.sample_rate / 2, bins), False)
-        lowest, piece = (round(k * _HOLES_FROM_HZ / self.spacing_hz / 2) * 2 for k in (1, 2))
+        lowest, piece = (round(k * HOLES_FROM_HZ / self.spacing_hz / 2) * 2 for k in (1, 2))
         beyond = torch.clamp(torch.arange(bins) - lowest, min=0)
         self.register_buffer(
             "hole_source", torch.arange(bins).minimum(lowest + beyond % max(piece, 2)), False
@@ -269,7 +269,7 @@ class Extender(Network):
         kept = self._up_to(end_hz)
         seen = self._up_to(_SEEN * end_hz)
         gate = torch.clamp((self.bin_hz - end_hz + _GATE_BELOW_HZ) / _GATE_WIDTH_HZ, 0.0, 1.0)
-        gate = gate * torch.clamp(self.settings.bins - 1 - _UNHEARD - self.bins, 0.0, 4.0) / 4.0
+        gate = gate * self._heard()
         frame = torch.arange(real.shape[1], device=audio.device)
         told = frame.clamp(max=bandwidth_hz.shape[1] - 1)
         below, source, kept, seen, gate = (
@@ -307,13 +307,17 @@ class Extender(Network):
 
         Shape: three times `[B, N, F]` to the same.
         """
-        holes = torch.clamp(self.bin_hz / _HOLES_FROM_HZ - 1.0, 0.0, 1.0)
-        holes = holes * torch.clamp(self.settings.bins - 1 - _UNHEARD - self.bins, 0.0, 4.0) / 4.0
+        holes = torch.clamp(self.bin_hz / HOLES_FROM_HZ - 1.0, 0.0, 1.0)
+        holes = holes * self._heard()
         there = _smooth(power, _HOLE_BINS // 2) / (said * said + math.exp(-40.0))
         lacks = torch.clamp(1.0 - (_HOLE - (_HOLE - 1.0) * gate) * there, min=0.0)
         # The root, with a slope that stays finite at 0.
         lacks = (torch.sqrt(1e4 * lacks + 1.0) - 1.0) / (math.sqrt(1e4 + 1.0) - 1.0)
         return (gate + (1.0 - gate) * holes) * lacks
+
+    def _heard(self) -> Tensor:
+        """1, falling to 0 below the bins that stay empty. Shape: `[F]`."""
+        return torch.clamp(self.settings.bins - 1 - _UNHEARD - self.bins, 0.0, 4.0) / 4.0
 
     def _up_to(self, end_hz: Tensor) -> Tensor:
         """1 for bins below, then falling to 0 within one. Shape: `[B, N, 1]` to `[B, N, F]`."""

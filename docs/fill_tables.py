@@ -189,6 +189,8 @@ def place(measured: dict[str, Any]) -> str:
 
 def origins_of(measured: list[dict[str, Any]]) -> str:
     """The same of several: every commit, machine and date that there is among them."""
+    if len({place(one) for one in measured}) == 1:
+        return place(measured[0])
     found = (sorted({one[name] for one in measured}) for name in ("commit", "machine", "date"))
     commits, machines, dates = (", ".join(each) for each in found)
     return f"commit {commits}; {machines}; {dates}"

@@ -89,7 +89,11 @@ def test_the_speech_models_tables_are_filled_once_there_are_rows(
     rows.mkdir()
     about = {"commit": "abc", "machine": "M", "date": "2026-11-24"}
     (rows / "suite.json").write_text(json.dumps({"model": "m", "sha256": "0123456789ab", **about}))
-    (rows / "checks.csv").write_text("system,check,asked,value,passed\nm,length,exact,0.0,1\n")
+    (rows / "checks.csv").write_text(
+        "system,check,asked,value,passed,commit,machine,date\n"
+        "m,length,exact,0.0,1,abc,M,2026-11-24\n"
+        "other,length,exact,0.0,1,def,M,2026-11-25\n"
+    )
     row = {"model": "m", "length_s": 60, "channels": 2, "times_real_time": 99.5}
     row |= {"times_slower_than_sinc": 3.25, "peak_mib": 200}
     speed = {"source_rate": 16_000, "target_rate": 48_000, "cold_start_s": 0.8, "load_before": 0.1}

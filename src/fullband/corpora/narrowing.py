@@ -19,6 +19,7 @@ import scipy.fft
 from fullband.audio.bandwidth import BandwidthMeter
 from fullband.audio.holes import HOLES_FROM_HZ
 from fullband.audio.level import model_gain
+from fullband.audio.resample import PASSED, resample
 from fullband.audio.samples import Audio
 from fullband.corpora.dataset import Decoded, PairSettings
 from fullband.corpora.notes import Notes
@@ -179,8 +180,7 @@ class NarrowingDataset:
         about = true_hz, float(holes < MOST_HOLES), floor
         if settings.coded and generator.random() < settings.coded:
             wide = scipy.fft.irfft(spectrum, length).astype(np.float32)
-            narrow, bandwidth_hz = self._code(generator, wide)
-            return narrow, wide, bandwidth_hz, HOLES_FROM_HZ, *about
+            return self._code(generator, wide) + about
 
         cutoff_hz = self._cutoff(generator, true_hz)
         drawn = draw_response(generator, cutoff_hz)
@@ -202,18 +202,29 @@ class NarrowingDataset:
             from_hz = min(from_hz, HOLES_FROM_HZ)
         return sides[0], sides[1], bandwidth_hz, from_hz, *about
 
-    def _code(self, generator: np.random.Generator, wide: Audio) -> tuple[Audio, float]:
-        """What a codec makes of a patch at a rate drawn by octaves, and where its content ends."""
+    def _code(
+        self, generator: np.random.Generator, wide: Audio
+    ) -> tuple[Audio, Audio, float, float]:
+        """What a codec makes of a patch at a rate drawn by octaves, and where that may lack some.
+
+        A telephone codec's audio lacks what is above its end; others may leave holes below it.
+        """
         settings, rate = self._settings, self._decoded.sample_rate
         codec, low, high = settings.codings[int(generator.integers(len(settings.codings)))]
-        coding = Coding(codec, round(float(np.exp(generator.uniform(np.log(low), np.log(high))))))
+        octaves = np.log2([max(low, 1.0), max(high, 1.0)])
+        coding = Coding.nearest(codec, float(2 ** generator.uniform(*octaves)) if low else 0.0)
         # Codecs have a full scale, which a patch need not know.
         scale = np.float32(min(1.0, 0.9 / max(float(np.max(np.abs(wide))), 1e-9)))
-        narrow = coding.apply(wide * scale, rate)[0] / scale
+        narrow, coded_rate = coding.apply(wide * scale, rate)
+        narrow = resample(narrow, coded_rate, rate)[: len(wide)] / scale
+        narrow = np.pad(narrow, (0, len(wide) - len(narrow)))
         meter = BandwidthMeter(rate)
         meter.push(narrow[None])
         heard_hz = float(np.clip(meter.bandwidth_hz(), HOLES_FROM_HZ, 0.98 * rate / 2))
-        return narrow, heard_hz
+        if coding.telephone:
+            heard_hz = min(heard_hz, PASSED * coded_rate / 2)
+            return narrow, wide, heard_hz, heard_hz
+        return narrow, wide, heard_hz, HOLES_FROM_HZ
 
     def _cut(self, generator: np.random.Generator, length: int) -> tuple[np.ndarray, float, float]:
         """`length` samples of one speaker, each recording at the reference level."""

@@ -132,6 +132,16 @@ class Coding:
             raise SettingsError(f"'{text}': give CODEC or CODEC:KBPS, as in mp3:64") from None
         return cls(codec, kbps)
 
+    @classmethod
+    def nearest(cls, codec: str, kbps: float) -> Coding:
+        """At the rate nearest to one that the codec need not have, in whole kb/s or its steps.
+
+        Raises:
+            SettingsError: there is no such codec, or it has no rates so low or high.
+        """
+        steps = CODECS[codec].steps if codec in CODECS else ()
+        return cls(codec, min(steps, key=lambda step: abs(step - kbps)) if steps else round(kbps))
+
     def __str__(self) -> str:
         return f"{self.codec}:{self.kbps:g}" if self.kbps else self.codec
 

@@ -38,7 +38,8 @@ class DataConfig:
         lowest_hz, highest_hz: for those models, the range of cutoffs.
         balance: for those models, 0 draws every second of audio alike, 1 every speaker.
         coded: for those models, the share of patches that a codec damages instead of a filter.
-        codings: the codecs drawn from, each with its lowest and highest kb/s for one channel.
+        codings: the codecs drawn from, each with its lowest and highest kb/s for one channel (0 and
+            0 where there is nothing to choose).
         valid_files: for those models, recordings judged at each cutoff.
         workers: processes that make batches beside the training; 0 makes them within it.
     """
@@ -74,7 +75,7 @@ class DataConfig:
             from fullband.degrade.codec import Coding  # which needs scipy
 
             for codec, low, high in self.codings:
-                if Coding(codec, low).telephone or not Coding(codec, high).kbps >= low:
+                if Coding(codec, low).kbps > Coding(codec, high).kbps:
                     raise SettingsError(f"data.codings: {codec} from {low:g} to {high:g} kb/s")
         if self.valid_files < 1 or self.workers < 0:
             raise SettingsError("data needs valid_files >= 1 and workers >= 0")

@@ -15,6 +15,7 @@ SMALL = {
     "audiounet": {"width": 1 / 32},
     "dnn": {"patch": 64},
     "extender": {"width": 4, "depth": 1},
+    "translator": {"width": 4, "depth": 1},
     "tfilm": {"width": 1 / 32},
     "wiener": {"taps": 65},
 }

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from fullband.audio.holes import HOLES_FROM_HZ
 from fullband.errors import SettingsError
+from fullband.models.layers import ConvNeXtBlock
 from fullband.models.network import Network
 
 __all__ = ["Extender", "ExtenderConfig", "ShortTimeFourier"]
@@ -189,33 +190,6 @@ class ShortTimeFourier(nn.Module):
         return torch.cat([even + odd, (odd - even)[..., :-1].flip(-1)], dim=-1)
 
 
-class ConvNeXtBlock(nn.Module):
-    """A depthwise convolution over time, then a two-layer network per frame, added to the input.
-
-    Shape: `[B, N, C]` to the same.
-    """
-
-    def __init__(self, config: ExtenderConfig, index: int) -> None:
-        super().__init__()
-        width = config.width
-        dilation = config.dilations[index % len(config.dilations)]
-        padding = config.kernel // 2 * dilation
-        self.over_time = nn.Conv1d(
-            width, width, config.kernel, padding=padding, dilation=dilation, groups=width
-        )
-        self.norm = nn.LayerNorm(width)
-        self.widen = nn.Linear(width, config.expansion * width)
-        self.narrow = nn.Linear(config.expansion * width, width)
-        self.scale = nn.Parameter(torch.full((width,), 1.0 / config.depth))
-
-    def forward(self, x: Tensor) -> Tensor:
-        # Frames in one row: a runtime then adds the constants of a layer while it multiplies.
-        y = self.norm(self.over_time(x.transpose(1, 2)).transpose(1, 2)).flatten(0, 1)
-        y = self.scale * self.narrow(F.gelu(self.widen(y)))
-        widened: Tensor = x + y.view(x.shape)
-        return widened
-
-
 class Extender(Network):
     """The network. Shape: audio `[B, T]` and bandwidth `[B, N]` to audio `[B, T]`, any T from 1.
 
@@ -238,7 +212,16 @@ class Extender(Network):
         self.bands = config.hop // _BAND_BINS + 1
         self.enter = nn.Linear(bins + self.bands, width)
         self.enter_norm = nn.LayerNorm(width)
-        self.blocks = nn.ModuleList(ConvNeXtBlock(config, index) for index in range(config.depth))
+        self.blocks = nn.ModuleList(
+            ConvNeXtBlock(
+                width,
+                config.kernel,
+                config.dilations[index % len(config.dilations)],
+                config.expansion,
+                1.0 / config.depth,
+            )
+            for index in range(config.depth)
+        )
         self.leave_norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, _SAID * self.bands)
         bands = torch.arange(self.bands)[:, None]

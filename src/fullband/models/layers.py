@@ -17,7 +17,15 @@ from torch import Tensor, nn
 
 from fullband.errors import AudioError, SettingsError
 
-__all__ = ["Conv1d", "DownStage", "Equaliser", "SubpixelShuffle1d", "TFiLM", "UpStage"]
+__all__ = [
+    "Conv1d",
+    "ConvNeXtBlock",
+    "DownStage",
+    "Equaliser",
+    "SubpixelShuffle1d",
+    "TFiLM",
+    "UpStage",
+]
 
 
 _NOISE_OF_16_BITS = (2 / 2**16) ** 2 / 12  # power of rounding to 16 bits at full scale 1
@@ -192,6 +200,39 @@ class UpStage(nn.Module):
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x = self.shuffle(F.relu(self.dropout(self.conv(x))))
         return torch.cat([self.modulate(x), skip], dim=1)
+
+
+class ConvNeXtBlock(nn.Module):
+    """A depthwise convolution over time, then a two-layer network per frame, added to the input
+    (Liu et al., "A ConvNet for the 2020s", CVPR 2022).
+
+    Args:
+        kernel, dilation: frames that the convolution takes, and how far they lie apart.
+        expansion: how much wider the two layers' inside is.
+        scale: what each channel of their result is multiplied by at first.
+
+    Shape: `[B, N, C]` to the same.
+    """
+
+    def __init__(
+        self, width: int, kernel: int, dilation: int, expansion: int, scale: float
+    ) -> None:
+        super().__init__()
+        padding = kernel // 2 * dilation
+        self.over_time = nn.Conv1d(
+            width, width, kernel, padding=padding, dilation=dilation, groups=width
+        )
+        self.norm = nn.LayerNorm(width)
+        self.widen = nn.Linear(width, expansion * width)
+        self.narrow = nn.Linear(expansion * width, width)
+        self.scale = nn.Parameter(torch.full((width,), scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Frames in one row: a runtime then adds the constants of a layer while it multiplies.
+        y = self.norm(self.over_time(x.transpose(1, 2)).transpose(1, 2)).flatten(0, 1)
+        y = self.scale * self.narrow(F.gelu(self.widen(y)))
+        widened: Tensor = x + y.view(x.shape)
+        return widened
 
 
 class Equaliser(nn.Module):

@@ -18,6 +18,7 @@ ARCHITECTURES = {
     "dnn": ("fullband.models.dnn", "DNN", "DNNConfig"),
     "extender": ("fullband.models.extender", "Extender", "ExtenderConfig"),
     "tfilm": ("fullband.models.tfilm", "TFiLMUNet", "TFiLMUNetConfig"),
+    "translator": ("fullband.models.translator", "Translator", "TranslatorConfig"),
     "wiener": ("fullband.models.wiener", "Wiener", "WienerConfig"),
 }
 """Name to module, network class and configuration class."""

@@ -1,8 +1,9 @@
 """What has to hold for a system whatever its scores are: pass or fail.
 
-Silence stays silence, the length is exact, the kept band keeps its level, and in stereo the new
-band has its place: its level difference between the channels and their correlation follow the
-input's. The stereo inputs are two voices put to known places by their gains alone.
+Silence stays silence, the length is exact, the kept band keeps its level, what begins suddenly
+begins as suddenly in the new band, partials go on in their places there, and in stereo the new band
+has its place: its level difference between the channels and their correlation follow the input's.
+The stereo inputs are two voices put to known places by their gains alone.
 """
 
 from __future__ import annotations
@@ -20,7 +21,14 @@ from fullband.audio.samples import Audio
 from fullband.corpora.synthetic import synthetic_voice
 
 __all__ = ["Check", "Enhance", "check_all", "check_length", "check_level", "check_silence"]
-__all__ += ["check_stereo", "coherence", "example_voices", "level_difference_db"]
+__all__ += [
+    "check_onsets",
+    "check_partials",
+    "check_stereo",
+    "coherence",
+    "example_voices",
+    "level_difference_db",
+]
 __all__ += ["mixed_correlation"]
 
 Enhance = Callable[[Audio, int, int], Audio]
@@ -31,6 +39,11 @@ _CUTOFFS_HZ = (4000, 8000)
 _SILENT_DB = -120.0
 _PAUSE_DB = -90.0
 _LEVEL_DB = 0.1
+_EARLY_MS = 2.0  # by how much a new band may begin before the original's
+_BEGUN_DB = -20.0  # below its peak a sound has begun
+_IN_PLACE = 0.5  # of the new band's power
+_NEAR_HZ = 40.0  # a partial
+_PITCHES_HZ = (233.1, 349.2)
 _PLACE_DB = 1.5  # of one voice
 _MIXED_CORRELATION = 0.2  # of two at once
 _ONE_VOICE = 0.95  # the correlation of one voice in two channels is 1
@@ -71,6 +84,8 @@ def check_all(enhance: Enhance, voices: tuple[Audio, Audio]) -> Iterator[Check]:
     yield from check_silence(enhance, voices[0])
     yield check_length(enhance)
     yield check_level(enhance, voices[0])
+    yield from check_onsets(enhance)
+    yield from check_partials(enhance)
     yield from check_stereo(enhance, voices)
 
 
@@ -117,6 +132,42 @@ def check_level(enhance: Enhance, voice: Audio) -> Check:
             worst = max(worst, abs(10 * float(np.log10(change[0] / change[1]))))
     asked = f"kept band at peaks of -50, -20 and -3 dBFS: within {_LEVEL_DB} dB"
     return Check("level", asked, worst, worst <= _LEVEL_DB)
+
+
+def check_onsets(enhance: Enhance) -> Iterator[Check]:
+    """A drum's new band begins when the drum does: no echo runs ahead of it.
+
+    What has begun is 20 dB below the peak, half a millisecond's power at a time.
+    """
+    drums, onsets = _drums()
+    early_ms = []
+    for cutoff_hz in _CUTOFFS_HZ:
+        wide = enhance(resample(drums, WIDE_RATE, 2 * cutoff_hz), 2 * cutoff_hz, WIDE_RATE)
+        if not _adds(wide, cutoff_hz):
+            return
+        begun = [_begun_ms(audio, onsets, cutoff_hz + _FADE_HZ) for audio in (wide, drums)]
+        early_ms.append(float(np.max(begun[1] - begun[0])))
+    asked = (
+        f"drums: new band begins at most {_EARLY_MS:g} ms before the original's, cut at 4 and 8 kHz"
+    )
+    yield Check("onset", asked, max(early_ms), max(early_ms) <= _EARLY_MS)
+
+
+def check_partials(enhance: Enhance) -> Iterator[Check]:
+    """The partials of a steady tone go on above the cutoff where they would have been."""
+    shares = []
+    for cutoff_hz in _CUTOFFS_HZ:
+        for pitch_hz in _PITCHES_HZ:
+            tone = _tone(pitch_hz)
+            wide = enhance(resample(tone, WIDE_RATE, 2 * cutoff_hz), 2 * cutoff_hz, WIDE_RATE)
+            if not _adds(wide, cutoff_hz):
+                return
+            shares.append(_in_place(wide, pitch_hz, cutoff_hz + _FADE_HZ))
+    asked = (
+        f"tones of 233 and 349 Hz cut at 4 and 8 kHz: at least {_IN_PLACE:.0%} of the new band's "
+        f"power within {_NEAR_HZ:g} Hz of a partial"
+    )
+    yield Check("partials", asked, min(shares), min(shares) >= _IN_PLACE)
 
 
 def check_stereo(enhance: Enhance, voices: tuple[Audio, Audio]) -> Iterator[Check]:
@@ -203,6 +254,59 @@ def example_voices() -> tuple[Audio, Audio]:
     generators = (np.random.default_rng(seed) for seed in (1, 2))
     first, second = (synthetic_voice(WIDE_RATE, 3.0, generator) for generator in generators)
     return first, second
+
+
+def _drums() -> tuple[Audio, np.ndarray]:
+    """Noise that begins at once and dies away in 20 ms, seven times, and where it begins."""
+    generator = np.random.default_rng(3)
+    onsets = np.round(np.arange(0.3, 2.7, 0.37) * WIDE_RATE).astype(int)
+    decay = np.exp(-np.arange(int(0.15 * WIDE_RATE)) / (0.02 * WIDE_RATE))
+    drums = np.zeros(3 * WIDE_RATE, np.float32)
+    for onset in onsets:
+        drums[onset : onset + len(decay)] = 0.3 * decay * generator.standard_normal(len(decay))
+    return drums, onsets
+
+
+def _begun_ms(audio: Audio, onsets: np.ndarray, from_hz: float) -> np.ndarray:
+    """When what is above a frequency begins at each onset, in ms after it."""
+    spectrum = scipy.fft.rfft(audio)
+    hz = np.linspace(0, WIDE_RATE / 2, len(spectrum))
+    slope = np.minimum(hz - from_hz, _HIGHEST_HZ - hz) / 300.0
+    band = scipy.fft.irfft(spectrum * np.clip(slope, 0, 1), len(audio))
+    width = WIDE_RATE // 2000
+    power = np.convolve(band**2, np.ones(width) / width, "same")
+    before, after = WIDE_RATE // 10, WIDE_RATE // 20
+    heard = np.stack([power[onset - before : onset + after] for onset in onsets])
+    begun = heard > 10 ** (_BEGUN_DB / 10) * heard.max(axis=1, keepdims=True)
+    found: np.ndarray = (np.argmax(begun, axis=1) - before) * 1000 / WIDE_RATE
+    return found
+
+
+def _tone(pitch_hz: float) -> Audio:
+    """Two seconds of all partials up to 20 kHz, falling by 6 dB an octave, without a click."""
+    time_s = np.arange(2 * WIDE_RATE) / WIDE_RATE
+    partials = np.arange(1, int(20_000 / pitch_hz) + 1)
+    tone = sum(np.sin(2 * np.pi * k * pitch_hz * time_s + k * k) / k for k in partials)
+    fade = np.clip(5 * np.minimum(time_s, 2 - time_s), 0, 1)
+    faded: Audio = (0.1 * tone * fade).astype(np.float32)
+    return faded
+
+
+def _in_place(audio: Audio, pitch_hz: float, from_hz: float) -> float:
+    """The share of a band's power that lies at multiples of the pitch."""
+    power = np.abs(scipy.fft.rfft(audio * np.hanning(len(audio)))) ** 2
+    hz = np.linspace(0, WIDE_RATE / 2, len(power))
+    inside = (hz > from_hz) & (hz < _HIGHEST_HZ)
+    off_hz = np.abs(hz - pitch_hz * np.round(hz / pitch_hz))
+    return float(power[inside & (off_hz < _NEAR_HZ)].sum() / power[inside].sum())
+
+
+def _adds(wide: Audio, cutoff_hz: float) -> bool:
+    """Whether there is a new band at all."""
+    new, kept = (
+        _band_power(wide, *band) for band in ((cutoff_hz + _FADE_HZ, _HIGHEST_HZ), (100, cutoff_hz))
+    )
+    return new > kept * 10 ** (_NOTHING_DB / 10)
 
 
 def _new_bands(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,11 @@ def added(network: Extender, audio, bandwidth_hz=3000.0) -> torch.Tensor:
     told = torch.as_tensor(bandwidth_hz, dtype=torch.float32).reshape(1, -1)
     with torch.inference_mode():
         return network.new_band(audio, told.expand(len(audio), -1))
+
+
+def copied_from(network: Extender, end_hz: float) -> torch.Tensor:
+    """Which bin is copied to each."""
+    return network._source(*network._top_piece(torch.tensor([[[end_hz]]])))
 
 
 @pytest.mark.parametrize("hop", [8, 12, 480])
@@ -210,7 +217,7 @@ def test_the_top_of_the_kept_band_is_copied_piece_by_piece():
     spectrum = torch.zeros(1, 1, SMALL.bins)
     spectrum[0, 0, 61] = 1.0
     spectrum[0, 0, 20] = 5.0  # too low to be copied
-    copied = spectrum.gather(-1, small()._source(torch.tensor([[[4000.0]]])))
+    copied = spectrum.gather(-1, copied_from(small(), 4000.0))
     where = torch.nonzero(copied[0, 0])[:, 0].tolist()
     assert where == [20, 61, 101, 141]
 
@@ -220,7 +227,7 @@ def test_the_top_of_the_kept_band_is_copied_piece_by_piece():
 def test_what_is_copied_comes_from_below_the_end(hop, end_hz):
     config = ExtenderConfig(RATE, hop, width=1, depth=1)
     index = torch.arange(config.bins, dtype=torch.float32).expand(1, 1, -1)
-    source = small(config)._source(torch.tensor([[[end_hz]]]))[0, 0]
+    source = copied_from(small(config), end_hz)[0, 0]
     spacing_hz = RATE / 2 / hop
     last_kept = max(np.floor(max(end_hz, 1000.0) / spacing_hz), 2)
     assert bool((source <= last_kept).all())
@@ -319,3 +326,36 @@ def test_above_the_end_only_what_is_lacking_is_added():
     levels = [rms_db(band(each, RATE, 4500, 7000)) for each in (new, cut, audio)]
     assert levels[1] == pytest.approx(levels[2], abs=2)
     assert levels[0] < levels[2] - 5
+
+
+IN_TUNE = ExtenderConfig(48_000, 480, width=8, depth=1, in_tune=True)
+
+
+def partials(pitch_hz: float, up_to_hz: float, seconds: float = 1.0) -> np.ndarray:
+    numbers = range(1, int(up_to_hz / pitch_hz) + 1)
+    return sum(tone(number * pitch_hz, seconds, 48_000) for number in numbers) / 30
+
+
+@pytest.mark.parametrize("pitch_hz", [277.2, 311.1, 350.0])
+def test_in_tune_partials_are_copied_onto_partials(pitch_hz):
+    # A piece of 4 kHz would put them anywhere; its width has to be a multiple of the pitch.
+    audio = partials(pitch_hz, 8000)
+    for tuned in (True, False):
+        network = small(replace(IN_TUNE, in_tune=tuned), lively=False)
+        new = added(network, audio, 8000.0)[0, 12_000:36_000].numpy()
+        power = np.abs(np.fft.rfft(new * np.hanning(len(new)))) ** 2
+        hz = np.linspace(0, 24_000, len(power))
+        above = (hz > 8500) & (hz < 11_000)
+        near = np.abs(hz - pitch_hz * np.round(hz / pitch_hz)) < 40
+        share = power[above & near].sum() / power[above].sum()
+        assert (share > 0.8) == tuned
+
+
+def test_in_tune_noise_is_copied_as_ever():
+    audio = band(noise(1, 48_000), 48_000, 0, 8000)
+    plain = added(small(replace(IN_TUNE, in_tune=False)), audio, 8000.0)
+    torch.testing.assert_close(added(small(IN_TUNE), audio, 8000.0), plain, rtol=0, atol=1e-6)
+
+
+def test_in_tune_the_context_reaches_as_far_as_partials_are_averaged():
+    assert IN_TUNE.context == (16 + 2) * 480

@@ -50,6 +50,11 @@ _BAND_BINS = 4  # what the network says, it says at every so many bins
 _PIECES = 4  # of the spectrum that a graph brings from bands to bins one by one
 _HOLE = 4.0  # times its power has to be lacking below the end
 _HOLE_BINS = 5  # over which the input's power is averaged to tell
+_WIDTHS = 12  # of a piece that are tried, each two bins narrower than the one before
+_COMPARED = 48  # bins below the end that have to look like those a piece lower
+_STEADY = 16  # frames to each side over which they are averaged
+_PEAK = 4.0  # times its neighbourhood, as loud as a partial counts at most
+_IN_TUNE = 0.6  # how like the top has to be to what is a piece lower; noise gets to 0.5
 _SAID = 4  # envelope, two kinds of fine structure, the input's own skirt
 
 
@@ -66,6 +71,7 @@ class ExtenderConfig:
         kernel: frames that a block's convolution over time sees.
         dilations: of those convolutions, repeated over the blocks.
         fills_holes: below the end of content, too, and add only what the input lacks.
+        in_tune: copy pieces of such a width that partials come to lie where partials would be.
     """
 
     sample_rate: int = 48_000
@@ -76,6 +82,7 @@ class ExtenderConfig:
     kernel: int = 7
     dilations: tuple[int, ...] = (1, 3, 9)
     fills_holes: bool = False
+    in_tune: bool = False
     upsampling: Literal["sinc"] = "sinc"
 
     def __post_init__(self) -> None:
@@ -110,7 +117,7 @@ class ExtenderConfig:
             self.kernel // 2 * self.dilations[block % len(self.dilations)]
             for block in range(self.depth)
         )
-        return (frames + 2) * self.hop
+        return (max(frames, _STEADY if self.in_tune else 0) + 2) * self.hop
 
 
 class ShortTimeFourier(nn.Module):
@@ -255,9 +262,12 @@ class Extender(Network):
         gate = gate * self._heard()
         frame = torch.arange(real.shape[1], device=audio.device)
         told = frame.clamp(max=bandwidth_hz.shape[1] - 1)
-        below, source, kept, seen, gate = (
+        end, piece = self._top_piece(end_hz)
+        if not self.settings.in_tune:
+            source = self._source(end, piece).index_select(1, told)
+        below, kept, seen, gate, end, piece = (
             each.index_select(1, told)
-            for each in (kept[..., ::_BAND_BINS], self._source(end_hz), kept, seen, gate)
+            for each in (kept[..., ::_BAND_BINS], kept, seen, gate, end, piece)
         )
 
         power = real * real + imaginary * imaginary
@@ -269,6 +279,8 @@ class Extender(Network):
             x = block(x)
         envelope, fine, flat, skirt = self._say(self.leave_norm(x))
 
+        if self.settings.in_tune:
+            source = self._source(end, self._width_in_tune(power * kept, end, piece))
         copied = [(part * kept).gather(-1, source) for part in (real, imaginary)]
         energy = copied[0] * copied[0] + copied[1] * copied[1]
         whitening = round(_WHITENING_HZ / self.spacing_hz / 2)
@@ -306,20 +318,52 @@ class Extender(Network):
         """1 for bins below, then falling to 0 within one. Shape: `[B, N, 1]` to `[B, N, F]`."""
         return torch.clamp((end_hz - self.bin_hz) / self.spacing_hz, 0.0, 1.0)
 
-    def _source(self, end_hz: Tensor) -> Tensor:
-        """Which bin is copied to each: the top of the kept band goes upwards, piece by piece.
+    def _top_piece(self, end_hz: Tensor) -> tuple[Tensor, Tensor]:
+        """The last bin that is kept, and how many up to it are copied upwards.
 
         Pieces are an even number of bins wide, so that the copies keep their phase from frame to
-        frame (a shift by one bin turns the phase by half a turn every hop). Holes are filled with
-        what lies between 1 and 3 kHz, where codecs leave none.
+        frame (a shift by one bin turns the phase by half a turn every hop).
+
+        Shape: `[B, N, 1]` to twice the same, whole numbers.
         """
         last_kept = torch.floor(end_hz / self.spacing_hz - 1.0)
-        lowest_end = max(2, round(_LOWEST_END_HZ / self.spacing_hz))
-        end = last_kept.clamp(min=float(lowest_end)).long()
-        lowest = torch.maximum(end // 2, torch.full_like(end, round(_LOWEST_HZ / self.spacing_hz)))
-        piece = torch.clamp((end - lowest) // 2 * 2, min=2)
-        pieces = torch.clamp((self.bins - end + piece - 1) // piece, min=0)
-        source = self.bins - pieces * piece
+        end = last_kept.clamp(min=float(max(2, round(_LOWEST_END_HZ / self.spacing_hz))))
+        lowest = torch.floor(end / 2.0).clamp(min=float(round(_LOWEST_HZ / self.spacing_hz)))
+        return end, (2.0 * torch.floor((end - lowest) / 2.0)).clamp(min=2.0)
+
+    def _width_in_tune(self, power: Tensor, end: Tensor, piece: Tensor) -> Tensor:
+        """The width, of some, that puts partials onto partials: where the top of the kept band
+        looks most like what lies so far below. Steady partials count, and others blur.
+
+        Shape: power `[B, N, F]`, end and piece `[B, N, 1]`, to `[B, N, 1]`.
+        """
+        lowest = round(_LOWEST_HZ / self.spacing_hz)
+        around = _smooth(power, round(_WHITENING_HZ / self.spacing_hz / 2))
+        peaks = (torch.minimum(power, _PEAK * around) - around) * (1.0 / _TINY)
+        peaks = peaks / (around * (1.0 / _TINY) + 1.0) * (self.bins >= lowest)
+        first = end - _COMPARED
+        top, lower = (
+            _steady(peaks.gather(-1, (from_bin + torch.arange(width)).clamp(min=0.0).long()))
+            for from_bin, width in ((first, _COMPARED), (first - piece, _COMPARED + 2 * _WIDTHS))
+        )
+        likeness = []
+        for number in range(_WIDTHS):
+            below = lower[..., 2 * number : 2 * number + _COMPARED]
+            both = (top * top).sum(-1) * (below * below).sum(-1)
+            likeness.append((top * below).sum(-1) * torch.rsqrt(both + 1e-4))
+        likeness[0] = likeness[0].clamp(min=_IN_TUNE)
+        best = torch.stack(likeness, dim=-1)
+        narrower = 2.0 * torch.arange(_WIDTHS)
+        best = torch.where(narrower <= piece / 2.0, best, -2.0)
+        return piece - 2.0 * best.argmax(-1, keepdim=True)
+
+    def _source(self, end: Tensor, piece: Tensor) -> Tensor:
+        """Which bin is copied to each: the top of the kept band goes upwards, piece by piece.
+
+        Holes are filled with what lies between 1 and 3 kHz, where codecs leave none.
+        """
+        pieces = torch.floor((self.bins - end + piece - 0.5) / piece).clamp(min=0.0)
+        source = (self.bins - pieces * piece).long()
         return (
             torch.where(pieces > 0, source, self.hole_source)
             if self.settings.fills_holes
@@ -373,6 +417,13 @@ def _smooth(energy: Tensor, half: int) -> Tensor:
         count *= 2
     assert total is not None
     return total * (1.0 / width)
+
+
+def _steady(peaks: Tensor) -> Tensor:
+    """Mean over `_STEADY` frames to each side. Shape: `[B, N, K]` to the same."""
+    width = 2 * _STEADY + 1
+    mean = F.avg_pool1d(peaks.transpose(1, 2), width, stride=1, padding=_STEADY)
+    return mean.transpose(1, 2)
 
 
 def _level(power: Tensor, hop: int) -> Tensor:

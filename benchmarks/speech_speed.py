@@ -6,6 +6,8 @@ A 60 s recording at 16 kHz, mono and stereo, goes from file to file at 48 kHz:
 
 - speed: in one process that has the model open, sinc and the model taking turns; each one's median
   of five counts;
+- the graph alone: 60 s of noise at 48 kHz through it in the blocks of a stream, without reading,
+  listening, resampling, filtering and writing;
 - peak memory: of a `fullband enhance` process of its own;
 - cold start: from starting `fullband enhance IN -o -` on ten seconds of mono to the first sample on
   its standard output, the median of five processes.
@@ -22,9 +24,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 from enhance_speed import enhance, make_recording, provenance
 
 import fullband
+from fullband.audio.bandwidth import Segment
+from fullband.audio.file import BLOCK_SAMPLES
+from fullband.engine import open_model
 
 LENGTH_S, SHORT_S, SOURCE_RATE, TARGET_RATE, TURNS = 60, 10, 16_000, 48_000, 5
 _WAV_HEADER = 128  # bytes: at least as many as any header of ours has
@@ -54,6 +60,7 @@ def main() -> None:
                         "seconds": round(seconds[model], 3),
                         "times_real_time": round(LENGTH_S / seconds[model], 1),
                         "times_slower_than_sinc": round(seconds[model] / seconds["sinc"], 2),
+                        "graph_times_real_time": graph_alone(model, channels, options.turns),
                         "peak_mib": round(memory),
                     }
                 )
@@ -81,6 +88,26 @@ def in_turns(source: Path, models: list[str], turns: int) -> dict[str, float]:
             enhancer.file(source, target, TARGET_RATE, force=True)
             seconds[name].append(time.perf_counter() - begun)
     return {name: statistics.median(taken) for name, taken in seconds.items()}
+
+
+def graph_alone(model: str, channels: int, turns: int) -> float | None:
+    """Times real time of a model that is told the bandwidth, with nothing around it."""
+    opened = open_model(model)
+    if opened.bandwidth_range_hz is None:
+        return None
+    generator = np.random.default_rng(0)
+    shape = (channels, LENGTH_S * TARGET_RATE)
+    audio = 0.1 * generator.standard_normal(shape, np.float32)
+    seconds = []
+    for _ in range(turns):
+        stage = opened.stage(channels, [Segment(0, 0.95 * SOURCE_RATE / 2)])
+        assert stage is not None
+        begun = time.perf_counter()
+        for start in range(0, audio.shape[-1], BLOCK_SAMPLES):
+            stage.push(audio[:, start : start + BLOCK_SAMPLES])
+        stage.flush()
+        seconds.append(time.perf_counter() - begun)
+    return round(LENGTH_S / statistics.median(seconds), 1)
 
 
 def cold_start(source: Path, model: str) -> float:

@@ -95,7 +95,7 @@ def test_the_speech_models_tables_are_filled_once_there_are_rows(
         "other,length,exact,0.0,1,def,M,2026-11-25\n"
     )
     row = {"model": "m", "length_s": 60, "channels": 2, "times_real_time": 99.5}
-    row |= {"times_slower_than_sinc": 3.25, "peak_mib": 200}
+    row |= {"times_slower_than_sinc": 3.25, "peak_mib": 200, "graph_times_real_time": 150.5}
     speed = {"source_rate": 16_000, "target_rate": 48_000, "cold_start_s": 0.8, "load_before": 0.1}
     (rows / "speed.json").write_text(json.dumps({**speed, **about, "rows": [row]}))
     curve = [{"detail": 0.5, "snr_db": -0.25, "lsd": 1.5, "visqol": 2.25}]
@@ -109,7 +109,7 @@ def test_the_speech_models_tables_are_filled_once_there_are_rows(
     assert "| speech/a/test | 20 | 1 |" in full
     assert "| length | exact | 0 | passed |" in full
     assert "model `m` (0123456789ab); commit abc, M, 2026-11-24. Rows: `rows`." in full
-    assert "| m | 60 s, 2 ch | 99.5 | 3.25 | 200 MiB |" in full
+    assert "| m | 60 s, 2 ch | 99.5 | 3.25 | 150.5 | 200 MiB |" in full
     assert "to the first sample, 0.8 s" in full
     assert "| all | 0 |" in full  # no published clips here
     assert fill_tables.filled(full) == full

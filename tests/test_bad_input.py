@@ -216,8 +216,8 @@ def test_an_unknown_model():
 
 
 def test_an_output_that_cannot_be():
-    line = enhance_failure("good.wav", "-o", "out.m4a")
-    assert "out.m4a: cannot write files ending in '.m4a'; use one of .aif, .aiff" in line
+    line = enhance_failure("good.wav", "-o", "out.wma")
+    assert "out.wma: cannot write files ending in '.wma'; use one of .3g2, .3gp, .aif" in line
     line = enhance_failure("good.wav", "-o", "out.opus", "--rate", "44100")
     assert "out.opus: OGG cannot hold 44100 Hz; --rate one of 8000" in line
 

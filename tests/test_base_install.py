@@ -8,7 +8,11 @@ import time
 
 import pytest
 
+from fullband.audio.file import write
+from signals import tone
+
 EXTRAS = (
+    "av",
     "torch",
     "scipy",
     "lightning_fabric",
@@ -59,6 +63,21 @@ assert fullband.read("wide.flac")[0].shape == (48_000,)
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_formats_say_which_extra_they_need(tmp_path):
+    m4a, wav = tmp_path / "a.m4a", tmp_path / "a.wav"
+    write(wav, tone(440, 0.1, 8000), 8000)
+    m4a.write_bytes(b"\x00\x00\x00\x18ftypM4A " + bytes(100))
+    result = command_line("inspect", str(m4a))
+    assert result.returncode == 1
+    expected = f"Error: {m4a}: is MP4, which needs PyAV: pip install 'fullband[formats]'\n"
+    assert result.stderr == expected
+    result = command_line("enhance", "--model", "sinc", str(wav), "-o", str(tmp_path / "b.m4a"))
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "b.m4a: M4A needs PyAV: pip install 'fullband[formats]'" in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.m4a", "a.wav"]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["models"], ["train", "--help"]])

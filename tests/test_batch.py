@@ -25,7 +25,7 @@ def tree(tmp_path, monkeypatch):
         "songs/.git/d.wav",
         "one.wav",
         "other/one.wav",
-        "speech.m4a",
+        "speech.wma",
     ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def pairs(*sources: str, output: str | None = None) -> list[tuple[str, str]]:
     [
         ("one.wav", None, "one-wide.wav"),
         ("other/one.wav", None, "other/one-wide.wav"),
-        ("speech.m4a", None, "speech-wide.wav"),
+        ("speech.wma", None, "speech-wide.wav"),
         ("one.wav", "out.flac", "out.flac"),
         ("one.wav", "OUT.FLAC", "OUT.FLAC"),
         ("one.wav", "-", "-"),
@@ -109,7 +109,7 @@ def test_several_sources_go_to_one_folder():
         (("one.wav", "one.wav"), None),
         (("one.wav", "./one.wav"), None),
         (("songs", "songs/a.wav"), "out"),
-        (("speech.m4a", "speech.wav"), None),
+        (("speech.wma", "speech.wav"), None),
     ],
 )
 def test_two_inputs_with_one_output_are_refused(tree, sources, output):
@@ -134,8 +134,8 @@ def test_several_inputs_for_one_file_are_refused(sources, output):
 
 @pytest.mark.usefixtures("tree")
 def test_an_ending_that_cannot_be_written_is_refused():
-    with pytest.raises(OutputError, match=r"out\.m4a: cannot write files ending in '\.m4a'"):
-        plan_jobs(("one.wav",), "out.m4a")
+    with pytest.raises(OutputError, match=r"out\.wma: cannot write files ending in '\.wma'"):
+        plan_jobs(("one.wav",), "out.wma")
 
 
 @pytest.mark.usefixtures("tree")

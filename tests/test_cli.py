@@ -17,11 +17,14 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from any_rate import write_any_rate_model
+from encoded import encode, packets_of
 from fullband import __version__
-from fullband.audio.file import AudioWriter, read, write
+from fullband.audio.file import AudioReader, AudioWriter, read, write
 from fullband.cli import main
 from fullband.enhancement import enhance
 from signals import low_passed, noise, tone
+
+DITHERED = 1.51 / 2**15  # half a step of rounding and one of noise
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +77,7 @@ def test_a_file_is_enhanced_beside_itself():
     audio, rate = read("a-wide.wav")
     assert rate == 16_000
     expected = enhance(read("a.wav")[0], 8000, model="spline")[0]
-    np.testing.assert_allclose(audio, expected, atol=1 / 2**15)
+    np.testing.assert_allclose(audio, expected, atol=DITHERED)
     assert result.stdout == ""
     line = result.stderr.strip()
     assert line.startswith("a.wav -> a-wide.wav  8000 -> 16000 Hz  content to ")
@@ -242,7 +245,7 @@ def test_bandwidth(any_rate):
     result = run("enhance", "full.wav", "--model", str(any_rate), "--bandwidth", "3500")
     assert "content to 3500 Hz" in result.stderr
     expected = enhance(read("full.wav")[0], 48_000, model=str(any_rate), bandwidth_hz=3500)[0]
-    np.testing.assert_allclose(read("full-wide.wav")[0], expected, atol=1 / 2**15)
+    np.testing.assert_allclose(read("full-wide.wav")[0], expected, atol=DITHERED)
 
 
 def test_detail(any_rate):
@@ -252,8 +255,71 @@ def test_detail(any_rate):
         run("enhance", "narrow.wav", *options)
         narrow = read("narrow.wav")[0]
         expected = enhance(narrow, 48_000, model=str(any_rate), detail=detail)[0]
-        np.testing.assert_allclose(read("narrow-wide.wav")[0], expected, atol=1 / 2**15)
+        np.testing.assert_allclose(read("narrow-wide.wav")[0], expected, atol=DITHERED)
     assert "1.5" in run("enhance", "narrow.wav", "--detail", "1.5", code=2).stderr
+
+
+def test_headerless_input():
+    Path("call.ul").write_bytes(Path("a.wav").read_bytes()[44:4044])
+    for stdin, source in ((None, "call.ul"), (Path("call.ul").read_bytes(), "-")):
+        result = spline(source, "--raw", "mulaw:8000", "-o", "out.wav", "--force", stdin=stdin)
+        assert "8000 -> 16000 Hz" in result.stderr
+        assert read("out.wav")[0].shape == (8000,)
+    text = run("inspect", "call.ul", "--raw", "s16le:16000:2", "--no-picture").stdout
+    assert "format       RAW PCM_16" in text
+    assert "(1000 samples)" in text
+    spline("call.ul", "--raw", "alaw")
+    assert Path("call-wide.wav").exists()
+    assert "files or -, not folders" in spline(".", "--raw", "alaw", code=2).stderr
+    assert (
+        "give its sample rate too"
+        in spline("call.ul", "--raw", "s16le", "-o", "b.wav", code=1).stderr
+    )
+
+
+def test_a_headerless_picture():
+    Path("call.ul").write_bytes(Path("a.wav").read_bytes()[44:4044])
+    spline("call.ul", "--raw", "mulaw", "--picture", "p.png")
+    with Image.open("p.png") as picture:
+        assert picture.size[0] > 100
+
+
+def test_depth_bit_rate_and_dither():
+    spline("a.wav", "-o", "deep.wav", "--depth", "24")
+    assert soundfile.info("deep.wav").subtype == "PCM_24"
+    spline("a.wav", "-o", "deep.m4a", "--depth", "24")
+    with AudioReader("deep.m4a") as reader:
+        assert reader.info.subtype == "ALAC_24"
+    assert "use .wav for 32f" in spline("a.wav", "-o", "d.flac", "--depth", "32f", code=1).stderr
+    sizes = []
+    for kbps in ("64", "256"):
+        spline("a.wav", "-o", "a.opus", "--rate", "48000", "--bitrate", kbps, "--force")
+        sizes.append(Path("a.opus").stat().st_size)
+    assert sizes[1] > 2 * sizes[0]
+    assert "is outside" in spline("a.wav", "-o", "b.opus", "--bitrate", "999", code=1).stderr
+    spline("a.wav", "-o", "dithered.wav")
+    spline("a.wav", "-o", "plain.wav", "--no-dither")
+    expected = enhance(read("a.wav")[0], 8000, model="spline")[0]
+    errors = [read(f"{name}.wav")[0] - expected for name in ("plain", "dithered")]
+    assert np.max(np.abs(errors[0])) <= 0.501 / 2**15 < np.max(np.abs(errors[1])) <= DITHERED
+
+
+def test_a_container_that_is_not_written_gets_another_and_is_named():
+    encode("call.amr", tone(440, 0.5, 8000), 8000, "libopencore_amrnb", "amr")
+    result = spline("call.amr")
+    assert "call.amr -> call-wide.wav" in result.stderr
+    note = "note    call.amr: .amr files are not written; the result is WAV PCM_16"
+    assert note in result.stderr
+    Path("calls").mkdir()
+    Path("call.amr").rename("calls/call.amr")
+    assert "calls/call.amr -> calls-wide/call.wav" in spline("calls").stderr
+
+
+def test_a_video_is_enhanced_beside_itself():
+    encode("talk.mp4", tone(440, 1, 8000), 8000, "aac", "mp4", video="libx264")
+    assert "talk.mp4 -> talk-wide.mp4" in spline("talk.mp4").stderr
+    assert packets_of("talk-wide.mp4", "video") == packets_of("talk.mp4", "video")
+    assert read("talk-wide.mp4")[0].shape == (16_000,)
 
 
 @pytest.mark.parametrize("value", ["4001", "-1", "nan", "0"])

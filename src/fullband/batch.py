@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from fullband.audio.file import SUFFIXES
+from fullband.audio.formats import READ_ONLY, SUFFIXES, output_suffix
 from fullband.errors import MissingFileError, OutputError
 
 __all__ = ["Job", "plan_jobs"]
@@ -72,7 +72,7 @@ def _stream_target(output: str | None, to_file: bool) -> str:
 
 def _file_target(source: Path, output: str | None, to_file: bool) -> str:
     if output is None:
-        return str(source.with_name(f"{source.stem}{_ADDED}{_suffix(source)}"))
+        return str(source.with_name(f"{source.stem}{_ADDED}{output_suffix(source)}"))
     if to_file:
         return output
     if not Path(output).is_dir() and Path(output).suffix:
@@ -80,7 +80,7 @@ def _file_target(source: Path, output: str | None, to_file: bool) -> str:
         raise OutputError(
             f"{output}: cannot write files ending in '{Path(output).suffix}'; use one of {known}"
         )
-    return str(Path(output) / f"{source.stem}{_suffix(source)}")
+    return str(Path(output) / f"{source.stem}{output_suffix(source)}")
 
 
 def _folder_jobs(folder: Path, output: str | None) -> list[Job]:
@@ -97,16 +97,12 @@ def _folder_jobs(folder: Path, output: str | None) -> list[Job]:
         )
         for name in sorted(names):
             path = Path(parent) / name
-            if path.suffix.lower() in SUFFIXES and not name.startswith("."):
-                jobs.append(Job(str(path), str(root / path.relative_to(folder))))
+            if path.suffix.lower() in (*SUFFIXES, *READ_ONLY) and not name.startswith("."):
+                target = (root / path.relative_to(folder)).with_suffix(output_suffix(path))
+                jobs.append(Job(str(path), str(target)))
     if not jobs:
         raise MissingFileError(f"{folder}: no audio files in it")
     return jobs
-
-
-def _suffix(source: Path) -> str:
-    """The source's own ending where it can be written, else WAV's."""
-    return source.suffix if source.suffix.lower() in SUFFIXES else ".wav"
 
 
 def _refuse_collisions(jobs: list[Job]) -> None:

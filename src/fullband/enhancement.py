@@ -33,7 +33,7 @@ import numpy as np
 
 from fullband.audio.bandwidth import BandwidthMeter, Segment
 from fullband.audio.content import ContentKind, ContentMeter
-from fullband.audio.file import BLOCK_SAMPLES, AudioReader, AudioWriter, container_of
+from fullband.audio.file import BLOCK_SAMPLES, AudioReader, AudioWriter
 from fullband.audio.filters import (
     Fir,
     SwitchedFir,
@@ -41,9 +41,11 @@ from fullband.audio.filters import (
     highpass_kernel,
     lowpass_kernel,
 )
+from fullband.audio.formats import check_installed, not_written, subtype_like
 from fullband.audio.holes import LOOKED_AT_HZ, RIDDLED, HoleMeter
 from fullband.audio.level import LevelMeter, model_gain
 from fullband.audio.mirror import BELOW_MIRROR
+from fullband.audio.raw import RawFormat
 from fullband.audio.resample import PASSED, Resampler
 from fullband.audio.samples import Audio, as_audio, check_sample_rate
 from fullband.engine import Model, Stage, choose_model, open_model
@@ -123,6 +125,7 @@ class Summary:
         limited: samples that were beyond full scale and had to be limited, because the output's
             format cannot hold them.
         peak: the highest absolute sample before that.
+        notes: what was chosen for the caller or could not be kept, in words.
     """
 
     source: str
@@ -136,6 +139,7 @@ class Summary:
     limited: int
     peak: float
     filled: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def times_real_time(self) -> float:
@@ -398,22 +402,34 @@ class Enhancer:
         progress: Callable[[float], None] | None = None,
         bandwidth_hz: float | None = None,
         detail: float = FULL_DETAIL,
+        raw: str | RawFormat | None = None,
+        depth: str | None = None,
+        bitrate_kbps: float | None = None,
+        dither: bool = True,
     ) -> Summary:
         """Enhance a file in blocks; see `fullband.enhance_file`."""
         begun = time.monotonic()
         detail = _check_detail(detail)
         _refuse_same(source, target, force)
-        with AudioReader(source) as reader:
+        with AudioReader(source, raw) as reader:
+            subtype = subtype or subtype_like(reader.info, os.fspath(target), depth)
             source_rate = reader.info.sample_rate
             known_hz = _check_bandwidth(bandwidth_hz, source_rate)
             advance = _progress(progress, reader.info.frames)
             analysis = analyse(advance(reader.blocks()), source_rate, known_hz)
             model, target_rate = self._plan(analysis, rate)
             stage = EnhanceStage(model, analysis, target_rate, detail)
-            subtype = subtype or _subtype_like(reader.info.subtype, os.fspath(target))
             frames = round(analysis.frames * target_rate / source_rate)
             with AudioWriter(
-                target, target_rate, analysis.channels, subtype, force, frames
+                target,
+                target_rate,
+                analysis.channels,
+                subtype,
+                force,
+                frames,
+                like=reader,
+                dither=dither,
+                bitrate_kbps=bitrate_kbps,
             ) as writer:
                 # Blocks that are still of bounded size once they are at the higher rate.
                 growth = max(1, target_rate // source_rate)
@@ -432,6 +448,7 @@ class Enhancer:
             limited=writer.limited,
             peak=writer.peak,
             filled=stage.filled,
+            notes=(*reader.info.notes, *_chosen(reader.name, writer), *writer.notes),
         )
 
     def _plan(self, analysis: Analysis, rate: int | None) -> tuple[Model, int]:
@@ -502,8 +519,14 @@ def enhance_file(
     progress: Callable[[float], None] | None = None,
     bandwidth_hz: float | None = None,
     detail: float = FULL_DETAIL,
+    raw: str | RawFormat | None = None,
+    depth: str | None = None,
+    bitrate_kbps: float | None = None,
+    dither: bool = True,
 ) -> Summary:
     """Enhance a file of any length in bounded memory. The target appears whole or not at all.
+
+    Tags, cover art and the loudspeakers of channels stay, and a video keeps its picture.
 
     Args:
         source: a file, or `-` for standard input.
@@ -512,14 +535,32 @@ def enhance_file(
         subtype: libsndfile's sample format for the target; None keeps the source's bit depth.
         force: replace a target that exists.
         progress: called with the fraction done, 0 to 1.
+        raw: how the samples of a source without a header are stored, as in `mulaw:8000`.
+        depth: `16`, `24` or `32f` bits for the target; None keeps the source's.
+        bitrate_kbps: of a lossy target, for all channels together; None is 128 for each.
+        dither: add noise of one step before samples are rounded to 16 bits.
 
     Raises:
         MissingFileError, AudioFileError: the source cannot be read.
         OutputError: the target cannot be written, exists, or is the source itself.
+        DependencyError: source or target needs the extra `formats`.
         AudioError, ModelError: see `enhance`.
     """
     enhancer = Enhancer(model)
-    return enhancer.file(source, target, rate, subtype, force, progress, bandwidth_hz, detail)
+    return enhancer.file(
+        source,
+        target,
+        rate,
+        subtype,
+        force,
+        progress,
+        bandwidth_hz,
+        detail,
+        raw,
+        depth,
+        bitrate_kbps,
+        dither,
+    )
 
 
 def _check_bandwidth(bandwidth_hz: Any, sample_rate: int) -> float | None:
@@ -617,7 +658,7 @@ def _refuse_same(
     """Find out before any work that the target cannot be written."""
     if os.fspath(target) == "-":
         return
-    container_of(os.fspath(target))
+    check_installed(os.fspath(target))
     path = Path(target)
     if not path.exists():
         return
@@ -629,15 +670,10 @@ def _refuse_same(
         raise OutputError(f"{path}: exists already; use --force to replace it")
 
 
-def _subtype_like(subtype: str, target: str) -> str | None:
-    """The sample format that keeps the source's bit depth in the target's container.
-
-    8-bit and telephone formats become 16-bit: their own noise would cover what is added.
-    """
-    container = container_of(target)
-    deep = {"PCM_24": "PCM_24", "PCM_32": "PCM_32", "FLOAT": "FLOAT", "DOUBLE": "FLOAT"}
-    if container in ("OGG", "MP3"):
-        return None
-    if container == "FLAC":
-        return "PCM_24" if subtype in deep else "PCM_16"
-    return deep.get(subtype, "PCM_16")
+def _chosen(source: str, writer: AudioWriter) -> Iterator[str]:
+    """What of the target's format the source did not ask for."""
+    suffix = not_written(source)
+    if suffix is not None:
+        yield f"{suffix} files are not written; the result is {writer.container} {writer.subtype}"
+    elif writer.container == "RF64" and writer.path.lower().endswith(".wav"):
+        yield "the result is beyond 4 GB and so RF64, a WAV file with long counts"

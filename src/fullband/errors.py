@@ -17,6 +17,7 @@ __all__ = [
     "ModelError",
     "OutputError",
     "SettingsError",
+    "reason",
 ]
 
 
@@ -54,3 +55,10 @@ class DependencyError(FullbandError, ImportError):
 
 class DownloadError(FullbandError, OSError):
     """A download that failed, or whose content is not what it should be."""
+
+
+def reason(error: Exception) -> str:
+    """What the system or a library says went wrong, as part of a line."""
+    said = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+    said = str(said).strip().rstrip(".")
+    return said.lower() if isinstance(error, OSError) else said

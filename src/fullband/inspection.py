@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fullband.audio.file import AudioFile, AudioReader
 from fullband.audio.picture import Panel, SpectrogramMeter, draw_spectrograms, feed
+from fullband.audio.raw import RawFormat
 from fullband.enhancement import Analysis, analyse
 from fullband.errors import OutputError
 
@@ -25,18 +26,21 @@ class Inspection:
 
 
 def inspect_file(
-    path: str | os.PathLike[str], picture: str | os.PathLike[str] | None = None
+    path: str | os.PathLike[str],
+    picture: str | os.PathLike[str] | None = None,
+    raw: str | RawFormat | None = None,
 ) -> Inspection:
     """Find out rate, channels, length, level and bandwidth of a file of any length.
 
     Args:
         picture: where to draw its spectrogram as PNG, with the bandwidth marked.
+        raw: how the samples of a file without a header are stored, as in `mulaw:8000`.
 
     Raises:
-        MissingFileError, AudioFileError: the file cannot be read.
+        MissingFileError, AudioFileError, DependencyError: the file cannot be read.
         OutputError: the picture cannot be written.
     """
-    with AudioReader(path) as reader:
+    with AudioReader(path, raw) as reader:
         analysis = analyse(reader.blocks(), reader.info.sample_rate)
         if picture is not None:
             nyquist = reader.info.sample_rate / 2
@@ -48,17 +52,19 @@ def compare_picture(
     picture: str | os.PathLike[str],
     files: Sequence[str | os.PathLike[str]],
     mark_hz: float | None = None,
+    raw: str | RawFormat | None = None,
 ) -> None:
     """Draw the spectrograms of several files above each other on one frequency axis, as PNG.
 
     Args:
         mark_hz: a frequency to mark on each, for example where the first one's content ends.
+        raw: how the samples of the first are stored, if it has no header.
 
     Raises:
         MissingFileError, AudioFileError: a file cannot be read.
         OutputError: the picture cannot be written.
     """
-    readers = [AudioReader(path) for path in files]
+    readers = [AudioReader(path, None if at else raw) for at, path in enumerate(files)]
     try:
         highest_hz = max(reader.info.sample_rate for reader in readers) / 2
         _draw(picture, [_panel(reader, highest_hz, mark_hz) for reader in readers])

@@ -1,23 +1,23 @@
 """Audio files in and out. The only place that opens one.
 
-Reading goes through libsndfile (WAV, RF64, W64, AIFF, FLAC, Ogg Vorbis and Opus, MP3 and more), in
-blocks. Writing goes to a temporary file in the same folder that is renamed when it is complete, so
-a reader never sees half a file and a failure leaves nothing behind.
+Reading goes through libsndfile (WAV, RF64, W64, AIFF, FLAC, Ogg Vorbis and Opus, MP3 and more) and,
+for what it cannot read, through FFmpeg, in blocks. Writing goes to a temporary file in the same
+folder that is renamed when it is complete, so a reader never sees half a file and a failure leaves
+nothing behind.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import os
-import re
 import secrets
 import shutil
 import sys
 import tempfile
 import wave
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -25,6 +25,23 @@ from typing import IO, Any
 import numpy as np
 import soundfile
 
+from fullband.audio import tags
+from fullband.audio.dither import quantised
+from fullband.audio.ffmpeg import FfmpegSource, ffmpeg_errors
+from fullband.audio.formats import (
+    FFMPEG,
+    MOST_CHANNELS,
+    RATES,
+    SUFFIXES,
+    AudioFile,
+    bitrate_bounds_kbps,
+    container_of,
+    is_lossy,
+    needing_ffmpeg,
+)
+from fullband.audio.layout import default_mask
+from fullband.audio.muxing import FfmpegSink, codec_in
+from fullband.audio.raw import RawFormat
 from fullband.audio.samples import (
     MAX_CHANNELS,
     MAX_SAMPLE_RATE,
@@ -34,91 +51,66 @@ from fullband.audio.samples import (
     check_finite,
     check_sample_rate,
 )
-from fullband.errors import AudioError, AudioFileError, MissingFileError, OutputError
+from fullband.audio.sndfile import SndfileSink, SndfileSource, UnknownLengthError
+from fullband.errors import (
+    AudioError,
+    AudioFileError,
+    DependencyError,
+    MissingFileError,
+    OutputError,
+    reason,
+)
 
-__all__ = ["BLOCK_SAMPLES", "SUFFIXES", "AudioFile", "AudioReader", "AudioWriter", "read", "write"]
+__all__ = [
+    "BLOCK_SAMPLES",
+    "SUFFIXES",
+    "AudioFile",
+    "AudioReader",
+    "AudioWriter",
+    "container_of",
+    "read",
+    "write",
+]
 
-SUFFIXES = {
-    ".aif": "AIFF",
-    ".aiff": "AIFF",
-    ".au": "AU",
-    ".caf": "CAF",
-    ".flac": "FLAC",
-    ".mp3": "MP3",
-    ".oga": "OGG",
-    ".ogg": "OGG",
-    ".opus": "OGG",
-    ".rf64": "RF64",
-    ".w64": "W64",
-    ".wav": "WAV",
-}
-"""File endings that are taken for audio in a folder, with libsndfile's name for the container."""
-
-_LOSSY_OR_LONG = ("MP3", "OGG")  # their headers state the length roughly or not at all
-_OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
-_MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-_CORRECTION = re.compile(r"(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)")
-_OPEN_ENDED = 0x7FFF_0000  # stated by programs that write to a pipe, and cannot know the length
 BLOCK_SAMPLES = 1 << 18  # over all channels: 1 MiB of float32 in memory
 _STEPS = {"PCM_S8": 1 << 7, "PCM_U8": 1 << 7, "PCM_16": 1 << 15, "PCM_24": 1 << 23}
 _WIDTHS = {"PCM_16": 2, "PCM_24": 3}  # bytes of what is written to standard output as it comes
+_BYTES = {**_WIDTHS, "PCM_U8": 1, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 _LARGEST_WAV = (1 << 32) - (1 << 16)  # bytes; beyond, the header has another form
-_WRITTEN_AT_ONCE = 1 << 16  # frames; Vorbis' encoder keeps what it is given on the stack
-
-
-@dataclass(frozen=True)
-class AudioFile:
-    """What a file's header says.
-
-    Attributes:
-        frames: samples per channel.
-        container: libsndfile's name, for example `WAV`.
-        subtype: libsndfile's name of the sample format, for example `PCM_16`.
-    """
-
-    name: str
-    sample_rate: int
-    channels: int
-    frames: int
-    container: str
-    subtype: str
-
-    @property
-    def duration_s(self) -> float:
-        return self.frames / self.sample_rate
+_SNIFFED = 1024  # bytes
+_NO_COVER = "{} takes no cover art; it stays behind"
+_LOST_S = 0.3  # a compressed file that ends earlier than it says, by more than its last frames
 
 
 class AudioReader:
     """An open audio file that gives its samples in blocks, as often as asked.
 
-    Standard input (`-`) is kept in a temporary file, since a stream cannot be read twice.
+    What it is is judged by its content. Standard input (`-`) is kept in a temporary file, since a
+    stream cannot be read twice.
+
+    Args:
+        raw: how the samples of a file without a header are stored, as `RawFormat.parse` takes it.
 
     Raises:
         MissingFileError: there is no such file.
         AudioFileError: it is not audio, has no samples, is damaged, or has a rate or channel
             count outside the limits.
+        DependencyError: it needs PyAV, which is not installed.
+        AudioError: there is no such raw format.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], raw: str | RawFormat | None = None) -> None:
         self.path = os.fspath(path)
         self.name = "standard input" if self.path == "-" else self.path
-        self._spool: IO[bytes] | None = None
+        self._raw = RawFormat.parse(raw) if isinstance(raw, str) else raw
+        if raw is None and Path(self.path).suffix.lower() in (".g722", ".722"):
+            self._raw = RawFormat("g722", 16_000)
+        self._bytes = self._open_bytes()
         try:
-            self._file = self._open()
-        except BaseException:
-            self._close_spool()
-            raise
-        self.info = AudioFile(
-            name=self.name,
-            sample_rate=self._file.samplerate,
-            channels=self._file.channels,
-            frames=_stated_frames(self._file),
-            container=self._file.format,
-            subtype=self._file.subtype,
-        )
-        try:
+            self.source = self._open_source()
+            self.info = self.source.info
             self._check()
-        except AudioFileError:
+        except BaseException:
             self.close()
             raise
 
@@ -128,30 +120,35 @@ class AudioReader:
         Args:
             most_samples: of a block, over all its channels.
         """
-        frames = max(1, most_samples // self.info.channels)
         done = 0
         try:
-            self._file.seek(0)
-            while True:
-                block = self._file.read(frames, dtype="float32", always_2d=True)
-                if not len(block):
-                    break
+            for block in self.source.blocks(max(1, most_samples // self.info.channels)):
                 try:
-                    check_finite(block.T, start=done)
+                    check_finite(block, start=done)
                 except AudioError as error:
                     raise AudioFileError(f"{self.name}: {error}") from None
-                done += len(block)
-                yield np.ascontiguousarray(block.T)
+                done += block.shape[-1]
+                yield block
         except soundfile.LibsndfileError as error:
-            raise self._damaged(done, _reason(error)) from None
+            raise self._damaged(done, reason(error)) from None
+        except ffmpeg_errors() as error:
+            raise self._damaged(done, reason(error)) from None
         if not done:
             raise AudioFileError(f"{self.name}: holds no samples")
-        if done < self.info.frames and self.info.container not in _LOSSY_OR_LONG:
+        tolerated = 0 if isinstance(self.source, SndfileSource) else _LOST_S * self.info.sample_rate
+        if self.source.exact and done + tolerated < self.info.frames:
             raise self._damaged(done, "the rest is missing")
 
+    def another(self) -> IO[bytes]:
+        """The file's bytes once more, to be closed by who asks: they are read apart from these."""
+        if self.path == "-":
+            return _Apart(self._bytes)  # type: ignore[return-value]
+        return Path(self.path).open("rb")
+
     def close(self) -> None:
-        self._file.close()
-        self._close_spool()
+        if hasattr(self, "source"):
+            self.source.close()
+        self._bytes.close()
 
     def __enter__(self) -> AudioReader:
         return self
@@ -159,35 +156,63 @@ class AudioReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open(self) -> soundfile.SoundFile:
+    def _open_bytes(self) -> IO[bytes]:
         if self.path == "-":
-            self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
-            shutil.copyfileobj(sys.stdin.buffer, self._spool)
-            if not self._spool.tell():
+            spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+            shutil.copyfileobj(sys.stdin.buffer, spool)
+            if not spool.tell():
+                spool.close()
                 raise AudioFileError("standard input: is empty")
-            self._spool.seek(0)
-            source: Any = self._spool
-        else:
-            path = Path(self.path)
-            if not path.exists():
-                raise MissingFileError(f"{self.name}: no such file")
-            if path.is_dir():
-                raise AudioFileError(f"{self.name}: is a folder, not a file")
-            if not path.is_file():
-                raise AudioFileError(f"{self.name}: is not a regular file")
-            if not path.stat().st_size:
-                raise AudioFileError(f"{self.name}: is empty")
-            source = self.path
+            spool.flush()
+            return spool
+        path = Path(self.path)
+        if not path.exists():
+            raise MissingFileError(f"{self.name}: no such file")
+        if path.is_dir():
+            raise AudioFileError(f"{self.name}: is a folder, not a file")
+        if not path.is_file():
+            raise AudioFileError(f"{self.name}: is not a regular file")
+        if not path.stat().st_size:
+            raise AudioFileError(f"{self.name}: is empty")
         try:
-            return soundfile.SoundFile(source)
+            # Without a buffer of its own: libsndfile reads the same descriptor.
+            return path.open("rb", buffering=0)
+        except PermissionError:
+            raise AudioFileError(f"{self.name}: may not be read (permissions)") from None
+
+    def _open_source(self) -> SndfileSource | FfmpegSource:
+        """By libsndfile, or where it does not know the content, by FFmpeg."""
+        if self._raw is not None and self._raw.coding == "g722":
+            return self._by_ffmpeg("G.722", "g722")
+        kind = None if self._raw is not None else needing_ffmpeg(self._head())
+        if kind is not None:
+            return self._by_ffmpeg(kind)
+        try:
+            path = None if self.path == "-" else self.path
+            return SndfileSource(self._bytes, self.name, path, self._raw)
+        except UnknownLengthError:
+            return self._by_ffmpeg("FLAC that does not state its length")
         except soundfile.LibsndfileError as error:
-            if self.path != "-" and not os.access(self.path, os.R_OK):
-                raise AudioFileError(f"{self.name}: may not be read (permissions)") from None
+            if self._raw is None and importlib.util.find_spec("av") is not None:
+                with contextlib.suppress(AudioFileError):
+                    return FfmpegSource(self._bytes, self.name)
             raise AudioFileError(
-                f"{self.name}: is not audio that can be read ({_reason(error)})"
+                f"{self.name}: is not audio that can be read ({reason(error)})"
             ) from None
-        except (TypeError, ValueError) as error:  # a name libsndfile takes for headerless data
-            raise AudioFileError(f"{self.name}: is not audio that can be read ({error})") from None
+
+    def _by_ffmpeg(self, kind: str, demuxer: str | None = None) -> FfmpegSource:
+        try:
+            return FfmpegSource(self._bytes, self.name, demuxer)
+        except DependencyError as error:
+            raise DependencyError(f"{self.name}: is {kind}, which {error}") from None
+
+    def _head(self) -> bytes:
+        """How the file begins, behind an ID3 tag."""
+        self._bytes.seek(0)
+        self._bytes.seek(tags.id3_length(self._bytes.read(10)))
+        head = self._bytes.read(_SNIFFED)
+        self._bytes.seek(0)
+        return head
 
     def _check(self) -> None:
         info = self.info
@@ -203,16 +228,12 @@ class AudioReader:
         if not info.frames:
             raise AudioFileError(f"{self.name}: holds no samples")
 
-    def _damaged(self, done: int, reason: str) -> AudioFileError:
+    def _damaged(self, done: int, why: str) -> AudioFileError:
         rate = self.info.sample_rate
         return AudioFileError(
             f"{self.name}: damaged after {done / rate:.2f} s of "
-            f"{self.info.frames / rate:.2f} s ({reason}); nothing was written for it"
+            f"{self.info.frames / rate:.2f} s ({why}); nothing was written for it"
         )
-
-    def _close_spool(self) -> None:
-        if self._spool is not None:
-            self._spool.close()
 
 
 class AudioWriter:
@@ -224,14 +245,24 @@ class AudioWriter:
     Args:
         path: where the file shall appear; `-` is standard output, as WAV. The ending chooses the
             container.
-        subtype: libsndfile's sample format; None takes the container's usual one.
+        subtype: libsndfile's sample format; None takes the container's usual one. In a container
+            that FFmpeg writes, `PCM_16` and `PCM_24` ask for a codec without loss.
         force: replace a file that exists.
         frames: how many samples will come, where that is known. Standard output then begins with
-            the first of them (in integer formats, whose header can be written beforehand).
+            the first of them (in integer formats, whose header can be written beforehand), and a
+            WAV file beyond 4 GB becomes RF64.
+        like: an open file whose tags, cover art and loudspeakers the new one has too, and where
+            both are video, its picture.
+        dither: add noise of one step before samples are rounded to 16 bits or fewer.
+        bitrate_kbps: of lossy formats, for all channels together; None is 128 for each.
+
+    Attributes:
+        notes: what could not be kept, in words.
 
     Raises:
-        OutputError: it exists already, the ending is unknown, the format cannot hold this rate or
-            channel count, the folder cannot be written, or the disk is full.
+        OutputError: it exists already, the ending is unknown, the format cannot hold this rate,
+            channel count or bit rate, the folder cannot be written, or the disk is full.
+        DependencyError: the container needs PyAV, which is not installed.
     """
 
     def __init__(
@@ -242,6 +273,9 @@ class AudioWriter:
         subtype: str | None = None,
         force: bool = False,
         frames: int | None = None,
+        like: AudioReader | None = None,
+        dither: bool = False,
+        bitrate_kbps: float | None = None,
     ) -> None:
         self.path = os.fspath(path)
         self.name = "standard output" if self.path == "-" else self.path
@@ -250,12 +284,20 @@ class AudioWriter:
         self.frames = 0
         self.limited = 0
         self.peak = 0.0
+        self.notes: tuple[str, ...] = ()
         self._target = Path(self.path)
         self._force = force
+        self._dither = dither
         self.container = container_of(self.path)
         self.subtype = _fitting_subtype(self.name, self.container, sample_rate, channels, subtype)
-        self._integer = self.subtype not in ("FLOAT", "DOUBLE")
-        self._file: soundfile.SoundFile | None = None
+        _check_bitrate(self.name, self.subtype, sample_rate, channels, bitrate_kbps)
+        self._kbps = bitrate_kbps
+        self._bounded = self.subtype not in ("FLOAT", "DOUBLE")
+        self._steps = _steps_of(self.subtype)
+        if self.container == "WAV" and self._beyond_wav(frames or 0):
+            self.container = "RF64"
+        self._attached: tags.Tags | None = None
+        self._sink: SndfileSink | FfmpegSink | None = None
         self._temporary: Path | None = None
         if self.path == "-" and frames is not None and self._begin_stream(frames):
             return
@@ -267,17 +309,14 @@ class AudioWriter:
         self._temporary = folder / f".fullband-{secrets.token_hex(8)}.part"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = soundfile.SoundFile(
-                os.fspath(self._temporary),
-                mode="w",
-                samplerate=sample_rate,
-                channels=channels,
-                subtype=self.subtype,
-                format=self.container,
-            )
-        except (OSError, soundfile.LibsndfileError) as error:
+            self._sink = self._open_sink(like)
+        except DependencyError as error:
             self._discard()
-            raise OutputError(f"{self.name}: cannot be written ({_reason(error)})") from None
+            raise DependencyError(f"{self.name}: {self.container} {error}") from None
+        except (OSError, soundfile.LibsndfileError, *ffmpeg_errors()) as error:
+            self._discard()
+            why = str(error) if isinstance(error, OutputError) else reason(error)
+            raise OutputError(f"{self.name}: cannot be written ({why})") from None
 
     def write(self, block: Audio) -> None:
         """Append `[C, T]` samples."""
@@ -285,22 +324,19 @@ class AudioWriter:
             return
         peak = max(float(np.max(block)), -float(np.min(block)))
         self.peak = max(self.peak, peak)
-        if self._integer and peak > 1.0:
+        if self._bounded and peak > 1.0:
             self.limited += int(np.sum(np.abs(block) > 1.0))
             block = np.clip(block, -1.0, 1.0)
-        if self.subtype in _STEPS:  # libsndfile itself rounds down, which moves everything by half
-            steps = np.float32(_STEPS[self.subtype])
-            block = block * steps
-            np.rint(block, out=block)
-            block *= 1 / steps  # exactly: it is a power of two
-        frames = np.ascontiguousarray(block.T)
-        if self._file is None:
-            self._stream(frames)
+        if self._steps is not None:  # libsndfile itself rounds down, which moves everything by half
+            dither = self._dither and self._steps <= 1 << 15
+            block = quantised(block, self._steps, self.frames, dither)
+        if self._sink is None:
+            self._stream(np.ascontiguousarray(block.T))
             return
+        self._refuse_beyond_wav(block.shape[-1])
         try:
-            for start in range(0, len(frames), _WRITTEN_AT_ONCE):
-                self._file.write(frames[start : start + _WRITTEN_AT_ONCE])
-        except (OSError, soundfile.LibsndfileError) as error:
+            self._sink.write(block)
+        except (OSError, soundfile.LibsndfileError, *ffmpeg_errors()) as error:
             raise self._failed(error) from None
         self.frames += block.shape[-1]
 
@@ -317,15 +353,65 @@ class AudioWriter:
             if kind is None:
                 self._finish()
         finally:
-            if self._file is not None:
-                with contextlib.suppress(OSError, soundfile.LibsndfileError):
-                    self._file.close()
+            if self._sink is not None:
+                with contextlib.suppress(OSError, soundfile.LibsndfileError, *ffmpeg_errors()):
+                    self._sink.close()
             self._discard()
+
+    def _open_sink(self, like: AudioReader | None) -> SndfileSink | FfmpegSink:
+        assert self._temporary is not None
+        mask = 0 if like is None else like.info.mask
+        if mask.bit_count() != self.channels:
+            mask = default_mask(self.channels)
+        told = tags.Tags()
+        if like is not None:
+            with like.another() as file:
+                told = tags.read(file, like.info.container, like.source.tags)
+        if self.container in FFMPEG:
+            return self._open_ffmpeg_sink(like, mask, told)
+        attached = self.container in tags.ATTACHED_TO and importlib.util.find_spec("av") is not None
+        if attached and (told.texts or told.pictures or told.chapters):
+            self._attached = told
+        elif told.pictures:
+            self.notes += (_NO_COVER.format(self.container),)
+        return SndfileSink(
+            self._temporary,
+            self.container,
+            self.subtype,
+            self.sample_rate,
+            self.channels,
+            mask,
+            self._kbps,
+            {} if self._attached else tags.libsndfile_names(told.texts),
+        )
+
+    def _open_ffmpeg_sink(self, like: AudioReader | None, mask: int, told: tags.Tags) -> FfmpegSink:
+        assert self._temporary is not None
+        muxer = FFMPEG[self.container]
+        if told.pictures and not muxer.covers:
+            self.notes += (_NO_COVER.format(self.container),)
+        video: dict[str, Any] = {}
+        if like is not None and like.info.moving and muxer.moving:
+            assert isinstance(like.source, FfmpegSource)
+            video = {"video": like.another(), **like.source.placed()}
+        return FfmpegSink(
+            self._temporary,
+            self.container,
+            self.subtype,
+            self.sample_rate,
+            self.channels,
+            mask,
+            self._kbps,
+            told.texts,
+            told.chapters,
+            told.pictures if muxer.covers else (),
+            **video,
+        )
 
     def _begin_stream(self, frames: int) -> bool:
         """Write the header of so many samples, if they can be written as they come."""
         width = _WIDTHS.get(self.subtype, 0)
-        if not width or frames * width * self.channels > _LARGEST_WAV:
+        if not width or self.container != "WAV" or self.channels > 2:
             return False
         head = io.BytesIO()
         with wave.open(head, "wb") as header:
@@ -344,17 +430,23 @@ class AudioWriter:
         self._head = b""
         self.frames += len(frames)
 
+    def _beyond_wav(self, frames: int) -> bool:
+        return frames * self.channels * _BYTES.get(self.subtype, 4) > _LARGEST_WAV
+
+    def _refuse_beyond_wav(self, more: int) -> None:
+        if self.container == "WAV" and self._beyond_wav(self.frames + more):
+            raise OutputError(f"{self.name}: WAV holds at most 4 GB; use .rf64 or .w64")
+
     def _finish(self) -> None:
-        if self._file is None or self._temporary is None:
+        if self._sink is None or self._temporary is None:
             if self.frames != self._told:
                 raise OutputError(f"{self.name}: {self.frames} samples came, not {self._told}")
             return
         try:
-            self._file.flush()
-            expected = self._file.frames
-            self._file.close()
-            if expected < self.frames:
+            if self._sink.finish() < self.frames:
                 raise OSError("the disk took fewer samples than were written")
+            if self._attached is not None:
+                tags.attach(self._temporary, self.container, self._attached)
             with self._temporary.open("rb+") as written:
                 os.fsync(written.fileno())
             if self.path == "-":
@@ -364,7 +456,7 @@ class AudioWriter:
             else:
                 self._refuse_existing()
                 os.replace(self._temporary, self._target)
-        except (OSError, soundfile.LibsndfileError) as error:
+        except (OSError, soundfile.LibsndfileError, *ffmpeg_errors()) as error:
             if isinstance(error, OutputError):
                 raise
             raise self._failed(error) from None
@@ -378,8 +470,8 @@ class AudioWriter:
     def _failed(self, error: Exception) -> OutputError:
         assert self._temporary is not None
         free = shutil.disk_usage(self._temporary.parent).free
-        reason = "the disk is full" if free < 1 << 20 else _reason(error)
-        return OutputError(f"{self.name}: could not be written ({reason}); nothing was left behind")
+        why = "the disk is full" if free < 1 << 20 else reason(error)
+        return OutputError(f"{self.name}: could not be written ({why}); nothing was left behind")
 
     def _discard(self) -> None:
         if self._temporary is not None:
@@ -387,16 +479,46 @@ class AudioWriter:
                 self._temporary.unlink(missing_ok=True)
 
 
-def read(path: str | os.PathLike[str]) -> tuple[Audio, int]:
+class _Apart(io.RawIOBase):
+    """An open file's bytes, read at a place of its own."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._at = file, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        length = os.fstat(self._file.fileno()).st_size if size < 0 else size
+        content = os.pread(self._file.fileno(), length, self._at)
+        self._at += len(content)
+        return content
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        end = os.fstat(self._file.fileno()).st_size
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: end}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+
+def read(path: str | os.PathLike[str], raw: str | RawFormat | None = None) -> tuple[Audio, int]:
     """Read a whole file.
+
+    Args:
+        raw: see `AudioReader`.
 
     Shape:
         audio `[T]` for one channel, else `[C, T]`; the sample rate in Hz beside it.
 
     Raises:
-        MissingFileError, AudioFileError: see `AudioReader`.
+        MissingFileError, AudioFileError, DependencyError: see `AudioReader`.
     """
-    with AudioReader(path) as reader:
+    with AudioReader(path, raw) as reader:
         audio = np.concatenate(list(reader.blocks()), axis=-1)
     return (audio[0] if len(audio) == 1 else audio), reader.info.sample_rate
 
@@ -407,57 +529,59 @@ def write(
     sample_rate: int,
     subtype: str | None = None,
     force: bool = False,
+    dither: bool = False,
+    bitrate_kbps: float | None = None,
 ) -> None:
     """Write a whole file, whole or not at all.
 
     The default sample format is 16-bit for lossless containers, so samples beyond full scale are
     limited; `subtype="FLOAT"` keeps them in WAV.
 
+    Args:
+        dither, bitrate_kbps: see `AudioWriter`.
+
     Shape:
         audio `[T]` or `[C, T]`.
 
     Raises:
         AudioError: the samples are not audio.
-        OutputError: see `AudioWriter`.
+        OutputError, DependencyError: see `AudioWriter`.
     """
     channels = np.atleast_2d(as_audio(audio))
     rate = check_sample_rate(sample_rate)
-    with AudioWriter(path, rate, channels.shape[0], subtype, force) as writer:
+    with AudioWriter(
+        path,
+        rate,
+        len(channels),
+        subtype,
+        force,
+        # A count that is known is only of use where the length of a file decides its container.
+        None if os.fspath(path) == "-" else channels.shape[-1],
+        dither=dither,
+        bitrate_kbps=bitrate_kbps,
+    ) as writer:
         writer.write(channels)
-
-
-def container_of(path: str) -> str:
-    """The container that a file's ending chooses; standard output is WAV.
-
-    Raises:
-        OutputError: the ending is not one that can be written.
-    """
-    if path == "-":
-        return "WAV"
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        known = ", ".join(sorted(SUFFIXES))
-        raise OutputError(f"{path}: cannot write files ending in '{suffix}'; use one of {known}")
-    return SUFFIXES[suffix]
 
 
 def _fitting_subtype(
     name: str, container: str, sample_rate: int, channels: int, subtype: str | None
 ) -> str:
     """The sample format to write: the one asked for if the container holds it, else its usual."""
-    if name.lower().endswith(".opus"):
-        subtype = "OPUS"
-    if subtype is None or not soundfile.check_format(container, subtype):
-        subtype = "PCM_16" if container == "RF64" else soundfile.default_subtype(container)
-    if subtype is None or not soundfile.check_format(container, subtype):
-        raise OutputError(f"{name}: this libsndfile cannot write {container}")
-    limits = {"OPUS": _OPUS_RATES, "MPEG_LAYER_III": _MP3_RATES}
-    if subtype in limits and sample_rate not in limits[subtype]:
-        rates = ", ".join(str(rate) for rate in limits[subtype])
+    if container in FFMPEG:
+        subtype = codec_in(container, sample_rate, subtype)
+    else:
+        if name.lower().endswith(".opus"):
+            subtype = "OPUS"
+        if subtype is None or not soundfile.check_format(container, subtype):
+            subtype = "PCM_16" if container == "RF64" else soundfile.default_subtype(container)
+        if subtype is None or not soundfile.check_format(container, subtype):
+            raise OutputError(f"{name}: this libsndfile cannot write {container}")
+    if subtype in RATES and sample_rate not in RATES[subtype]:
+        rates = ", ".join(str(rate) for rate in RATES[subtype])
         raise OutputError(
             f"{name}: {container} cannot hold {sample_rate} Hz; --rate one of {rates}"
         )
-    most = {"MP3": 2, "FLAC": 8}.get(container, MAX_CHANNELS)
+    most = MOST_CHANNELS.get(container, MAX_CHANNELS)
     if channels > most:
         raise OutputError(f"{name}: {container} holds at most {most} channels, this has {channels}")
     if container == "FLAC" and sample_rate > 655_350:
@@ -465,24 +589,21 @@ def _fitting_subtype(
     return subtype
 
 
-def _stated_frames(file: soundfile.SoundFile) -> int:
-    """The length that the header of a WAV, AIFF or AU file states, so that a cut-off file is told.
+def _check_bitrate(
+    name: str, subtype: str, sample_rate: int, channels: int, kbps: float | None
+) -> None:
+    if kbps is None:
+        return
+    if not is_lossy(subtype):
+        raise OutputError(f"{name}: {subtype} has no bit rate to choose")
+    lowest, highest = bitrate_bounds_kbps(subtype, sample_rate, channels)
+    if not lowest <= kbps <= highest:
+        raise OutputError(
+            f"{name}: a bit rate of {kbps:g} kb/s is outside {lowest:.0f} to {highest:.0f} kb/s "
+            f"for {subtype} of {channels} channels at {sample_rate} Hz"
+        )
 
-    libsndfile counts the samples that are there, and only its log says that there should be more.
-    """
-    frames = int(file.frames)
-    correction = _CORRECTION.search(file.extra_info)
-    if correction is None:
-        return frames
-    stated, held = int(correction[1]), int(correction[2])
-    if stated >= _OPEN_ENDED or not held:
-        return frames
-    return max(frames, round(frames * stated / held))
 
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, soundfile.LibsndfileError):
-        return str(error.error_string).strip().rstrip(".")
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return str(error)
+def _steps_of(subtype: str) -> int | None:
+    """The steps of a sample format between 0 and full scale; None where they are not to be seen."""
+    return _STEPS.get(subtype.replace("ALAC_", "PCM_").replace("FLAC_", "PCM_"))

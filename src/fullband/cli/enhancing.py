@@ -55,6 +55,24 @@ if TYPE_CHECKING:
     show_default=True,
     help="How much of the new band: 0 stays nearest to the input, 1 sounds most complete.",
 )
+@click.option(
+    "--raw",
+    metavar="CODING:RATE",
+    help="The input has no header: mulaw:8000, alaw:8000, s16le:16000[:CHANNELS], "
+    "s24le, f32le, gsm, g722.",
+)
+@click.option(
+    "--depth",
+    type=click.Choice(["16", "24", "32f"]),
+    help="Bits of each sample of the result. Default: the input's.",
+)
+@click.option(
+    "--bitrate",
+    type=float,
+    metavar="KBPS",
+    help="Of MP3, Ogg, Opus and AAC results. Default: 128 for each channel.",
+)
+@click.option("--no-dither", is_flag=True, help="Round to 16 bits without noise of one step.")
 @click.option("--force", is_flag=True, help="Replace results that exist.")
 @click.option(
     "--picture",
@@ -70,6 +88,10 @@ def enhance(
     model: str,
     bandwidth_hz: float | None,
     detail: float,
+    raw: str | None,
+    depth: str | None,
+    bitrate: float | None,
+    no_dither: bool,
     force: bool,
     picture: str | None,
     quiet: bool,
@@ -78,6 +100,8 @@ def enhance(
     from fullband.batch import plan_jobs
     from fullband.enhancement import load
 
+    if raw is not None and any(Path(source).is_dir() for source in sources):
+        raise click.UsageError("--raw takes files or -, not folders")
     jobs, problems = plan_jobs(sources, output)
     streamed = any("-" in (job.source, job.target) for job in jobs)
     if picture is not None and (len(jobs) + len(problems) != 1 or streamed):
@@ -100,6 +124,10 @@ def enhance(
                     progress=functools.partial(advance_by, bar, task),
                     bandwidth_hz=bandwidth_hz,
                     detail=detail,
+                    raw=raw,
+                    depth=depth,
+                    bitrate_kbps=bitrate,
+                    dither=not no_dither,
                 )
             except (FullbandError, OSError) as error:
                 problems.append(one_line(error))
@@ -112,7 +140,9 @@ def enhance(
     if picture is not None and not problems:
         from fullband.inspection import compare_picture
 
-        compare_picture(picture, [summary.source, summary.target], summary.analysis.bandwidth_hz)
+        compare_picture(
+            picture, [summary.source, summary.target], summary.analysis.bandwidth_hz, raw
+        )
         if not quiet:
             console.print(f"drew    {picture}", markup=False)
     if problems:
@@ -132,13 +162,19 @@ def enhance(
     help="Where to draw the spectrogram. Default: NAME-spectrogram.png here.",
 )
 @click.option("--no-picture", is_flag=True, help="Draw none.")
-def inspect(path: str, picture: str | None, no_picture: bool) -> None:
+@click.option(
+    "--raw",
+    metavar="CODING:RATE",
+    help="The input has no header: mulaw:8000, alaw:8000, s16le:16000[:CHANNELS], "
+    "s24le, f32le, gsm, g722.",
+)
+def inspect(path: str, picture: str | None, no_picture: bool, raw: str | None) -> None:
     """Show rate, channels, length, level and where the content ends."""
     from fullband.inspection import inspect_file
 
     stem = "stdin" if path == "-" else Path(path).stem
     target = None if no_picture else picture or f"{stem}-spectrogram.png"
-    found = inspect_file(path, target)
+    found = inspect_file(path, target, raw)
     info, heard = found.file, found.analysis
     rows = {
         "file": info.name,
@@ -187,6 +223,9 @@ def _print_summary(console: Console, summary: Summary) -> None:
         f"{heard.frames / heard.sample_rate:.2f} s at {summary.times_real_time:.1f}x real time"
     )
     console.print(shown(line), markup=False, highlight=False, soft_wrap=True)
+    for note in summary.notes:
+        told = f"note    {shown(summary.source)}: {shown(note)}"
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
     if summary.limited:
         console.print(
             f"warning {shown(summary.target)}: {summary.limited} samples beyond full scale were "

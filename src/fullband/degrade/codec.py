@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from fullband.audio.formats import vorbis_quality
 from fullband.audio.resample import resample
 from fullband.audio.samples import Audio
 from fullband.errors import DependencyError, SettingsError
@@ -80,8 +81,6 @@ CODECS = {
 
 MUSIC_CODECS = tuple(name for name, codec in CODECS.items() if not codec.telephone)
 TELEPHONE_CODECS = tuple(name for name, codec in CODECS.items() if codec.telephone)
-
-_VORBIS_KBPS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)  # libvorbis' -q 0 to 10, stereo
 
 
 @dataclass(frozen=True)
@@ -223,9 +222,7 @@ def _through_libsndfile(
     # libvorbis is told a quality, here the one that comes to so much on average.
     level = None
     if kbps:
-        per_pair = kbps * 2 / len(channels)
-        place = np.interp(per_pair, _VORBIS_KBPS, np.arange(len(_VORBIS_KBPS)) / 10)
-        level = 1.0 - float(place)
+        level = 1.0 - vorbis_quality(kbps, len(channels))
     soundfile.write(
         stored,
         channels.T,

@@ -12,7 +12,6 @@ import contextlib
 import importlib.util
 import io
 import os
-import secrets
 import shutil
 import sys
 import tempfile
@@ -52,6 +51,7 @@ from fullband.audio.samples import (
     check_sample_rate,
 )
 from fullband.audio.sndfile import SndfileSink, SndfileSource, UnknownLengthError
+from fullband.audio.temporary import hold, temporary_name
 from fullband.errors import (
     AudioError,
     AudioFileError,
@@ -299,6 +299,7 @@ class AudioWriter:
         self._attached: tags.Tags | None = None
         self._sink: SndfileSink | FfmpegSink | None = None
         self._temporary: Path | None = None
+        self._held: IO[bytes] | None = None
         if self.path == "-" and frames is not None and self._begin_stream(frames):
             return
         if self.path == "-":
@@ -306,10 +307,11 @@ class AudioWriter:
         else:
             folder = self._target.parent
             self._refuse_existing()
-        self._temporary = folder / f".fullband-{secrets.token_hex(8)}.part"
+        self._temporary = temporary_name(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._sink = self._open_sink(like)
+            self._held = hold(self._temporary)
         except DependencyError as error:
             self._discard()
             raise DependencyError(f"{self.name}: {self.container} {error}") from None
@@ -474,6 +476,8 @@ class AudioWriter:
         return OutputError(f"{self.name}: could not be written ({why}); nothing was left behind")
 
     def _discard(self) -> None:
+        if self._held is not None:
+            self._held.close()
         if self._temporary is not None:
             with contextlib.suppress(OSError):
                 self._temporary.unlink(missing_ok=True)

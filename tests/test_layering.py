@@ -15,13 +15,14 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 LADDER = (
     ("errors", "version"),
-    ("settings",),
+    ("settings", "manifest", "workers"),
     ("audio",),
     ("degrade", "models", "losses"),
     ("card",),
     ("corpora", "engine"),
     ("enhancement",),
     ("inspection", "batch", "evaluate"),
+    ("batch_run",),
     ("train",),
     ("cli", "__main__"),
 )

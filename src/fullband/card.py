@@ -12,7 +12,7 @@ from typing import Any
 from fullband.errors import ModelError, SettingsError
 from fullband.settings import build, to_dict
 
-__all__ = ["RELEASED", "Card", "cards", "find_card", "read_card", "write_card"]
+__all__ = ["RELEASED", "Card", "cards", "find_card", "read_card", "released", "write_card"]
 
 RELEASED = Path(__file__).parent / "released"
 """The folder with the weights that ship."""
@@ -82,6 +82,11 @@ def cards() -> list[Card]:
     return [read_card(path) for path in sorted(RELEASED.glob("*.json"))]
 
 
+def released() -> list[str]:
+    """The names of all released models, without reading their cards."""
+    return [path.stem for path in sorted(RELEASED.glob("*.json"))]
+
+
 def find_card(name: str) -> tuple[Card, Path]:
     """The card and the ONNX file of a released model, or of an exported one by its path.
 
@@ -98,7 +103,7 @@ def find_card(name: str) -> tuple[Card, Path]:
             raise ModelError(f"{name}: a model needs both {weights.name} and {card_path.name}")
     else:
         weights, card_path = RELEASED / f"{name}.onnx", RELEASED / f"{name}.json"
-        known = [path.stem for path in sorted(RELEASED.glob("*.json"))]
+        known = released()
         if name in BASELINES:
             raise ModelError(f"'{name}' is computed, not trained: it has no card")
         if name not in known:

@@ -146,6 +146,16 @@ class Summary:
         duration_s = self.analysis.frames / self.analysis.sample_rate
         return duration_s / max(self.seconds, 1e-9)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know of, a line each."""
+        if not self.limited:
+            return ()
+        return (
+            f"{self.limited} samples beyond full scale were limited (peak "
+            f"{20 * math.log10(self.peak):+.1f} dBFS); lower the input's level to avoid it",
+        )
+
 
 def analyse(
     blocks: Iterable[Audio], sample_rate: int, bandwidth_hz: float | None = None

@@ -34,6 +34,9 @@ class _Commands(click.Group):
                 raise
             message = f"this needs {module}: pip install 'fullband[{extra}]'"
             raise click.ClickException(message) from None
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            ctx.exit(130)
         except BrokenPipeError:  # the reader of our output went away
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(1)

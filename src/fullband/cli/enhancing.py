@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,7 @@ from fullband.cli.shared import (
     leaving_cleanly,
     one_line,
     open_console,
+    print_summary,
     progress_bar,
     shortened,
     shown,
@@ -21,13 +22,12 @@ from fullband.cli.shared import (
 from fullband.errors import FullbandError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from fullband.batch import Job
     from fullband.enhancement import Analysis, Summary
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="IN...")
+@click.argument("sources", nargs=-1, metavar="[IN]...")
 @click.option(
     "-o",
     "--output",
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     help="Of MP3, Ogg, Opus and AAC results. Default: 128 for each channel.",
 )
 @click.option("--no-dither", is_flag=True, help="Round to 16 bits without noise of one step.")
-@click.option("--force", is_flag=True, help="Replace results that exist.")
+@click.option("--force", is_flag=True, help="Replace files that exist and are no known results.")
 @click.option(
     "--picture",
     type=click.Path(),
@@ -81,6 +81,29 @@ if TYPE_CHECKING:
     help="Draw the spectrograms before and after (one input file).",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+@click.option(
+    "--files-from", metavar="LIST", help="Also the files that LIST names, one per line; - is stdin."
+)
+@click.option("-0", "--null", is_flag=True, help="Names in LIST end with NUL, as after -print0.")
+@click.option(
+    "--jobs",
+    "processes",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Processes side by side. Default: one per core.",
+)
+@click.option(
+    "--resume/--no-resume",
+    default=True,
+    help="Skip what the manifest says is done (default), or do all anew.",
+)
+@click.option(
+    "--manifest",
+    "manifest_file",
+    metavar="FILE",
+    help="Where is written what was done. Default, of several inputs: OUT/fullband.jsonl.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 def enhance(
     sources: tuple[str, ...],
     output: str | None,
@@ -95,62 +118,83 @@ def enhance(
     force: bool,
     picture: str | None,
     quiet: bool,
+    files_from: str | None,
+    null: bool,
+    processes: int | None,
+    resume: bool,
+    manifest_file: str | None,
+    dry_run: bool,
 ) -> None:
-    """Enhance files, folders (same tree out) or standard input (-)."""
-    from fullband.batch import plan_jobs
-    from fullband.enhancement import load
+    """Enhance files, folders (same tree out), quoted patterns or standard input (-).
 
+    Of several inputs, a manifest keeps what was done to each: the same command given again skips
+    what is done and goes on where it was stopped.
+    """
+    from fullband.batch import is_batch, plan_jobs, read_list
+
+    if not sources and files_from is None:
+        raise click.UsageError("Missing argument 'IN...'.")
+    if files_from == "-" and "-" in sources:
+        raise click.UsageError("standard input is either the list or the audio")
     if raw is not None and any(Path(source).is_dir() for source in sources):
         raise click.UsageError("--raw takes files or -, not folders")
-    jobs, problems = plan_jobs(sources, output)
-    streamed = any("-" in (job.source, job.target) for job in jobs)
-    if picture is not None and (len(jobs) + len(problems) != 1 or streamed):
+    options = {
+        "rate": rate,
+        "bandwidth_hz": bandwidth_hz,
+        "detail": detail,
+        "raw": raw,
+        "depth": depth,
+        "bitrate_kbps": bitrate,
+        "dither": not no_dither,
+    }
+    listed = [] if files_from is None else read_list(files_from, null)
+    batch = is_batch(sources, listed) or files_from is not None
+    if picture is not None and (batch or dry_run or "-" in (*sources, output)):
         raise click.UsageError("--picture needs exactly one input file and an output file")
-    enhancer = load(model)
-    console = open_console()
-    several = len(jobs) + len(problems) > 1
+    if batch or manifest_file is not None or dry_run:
+        from fullband.batch_run import Plan
+        from fullband.cli.batches import enhance_batch
+
+        plan = Plan(model, options, resume=resume, force=force, workers=processes)
+        enhance_batch(plan, sources, output, listed, manifest_file, dry_run, quiet)
+        return
+    jobs, problems = plan_jobs(sources, output)
     for problem in problems:
-        console.print(f"failed  {shown(problem)}", style="red", markup=False)
-    with leaving_cleanly(), progress_bar(console, hidden=quiet) as bar:
-        for number, job in enumerate(jobs, start=1):
-            label = job.source if len(jobs) == 1 else f"{number}/{len(jobs)} {job.source}"
-            task = bar.add_task(shortened(shown(label)), total=1.0)
-            try:
-                summary = enhancer.file(
-                    job.source,
-                    job.target,
-                    rate,
-                    force=force,
-                    progress=functools.partial(advance_by, bar, task),
-                    bandwidth_hz=bandwidth_hz,
-                    detail=detail,
-                    raw=raw,
-                    depth=depth,
-                    bitrate_kbps=bitrate,
-                    dither=not no_dither,
-                )
-            except (FullbandError, OSError) as error:
-                problems.append(one_line(error))
-                console.print(f"failed  {one_line(error)}", style="red", markup=False)
-            else:
-                if not quiet:
-                    _print_summary(console, summary)
-            finally:
-                bar.remove_task(task)
-    if picture is not None and not problems:
+        open_console().print(f"failed  {shown(problem)}", style="red", markup=False)
+        raise SystemExit(1)
+    summary = _enhance_one(jobs[0], model, force, options, quiet)
+    if picture is not None:
         from fullband.inspection import compare_picture
 
-        compare_picture(
-            picture, [summary.source, summary.target], summary.analysis.bandwidth_hz, raw
-        )
+        files = [summary.source, summary.target]
+        compare_picture(picture, files, summary.analysis.bandwidth_hz, raw)
         if not quiet:
-            console.print(f"drew    {picture}", markup=False)
-    if problems:
-        if several:
-            console.print(f"{len(problems)} failed:", style="red")
-            for problem in problems:
-                console.print(f"  {shown(problem)}", style="red", markup=False)
-        raise SystemExit(1)
+            open_console().print(f"drew    {picture}", markup=False)
+
+
+def _enhance_one(
+    job: Job, model: str, force: bool, options: dict[str, Any], quiet: bool
+) -> Summary:
+    """One file, in this process."""
+    from fullband.audio.temporary import clear_stale
+    from fullband.enhancement import load
+
+    enhancer = load(model)
+    clear_stale(Path(job.target).parent)
+    console = open_console()
+    try:
+        with leaving_cleanly(), progress_bar(console, hidden=quiet) as bar:
+            task = bar.add_task(shortened(shown(job.source)), total=1.0)
+            advance = functools.partial(advance_by, bar, task)
+            summary = enhancer.file(
+                job.source, job.target, force=force, progress=advance, **options
+            )
+    except (FullbandError, OSError) as error:
+        console.print(f"failed  {one_line(error)}", style="red", markup=False)
+        raise SystemExit(1) from None
+    if not quiet:
+        print_summary(console, summary)
+    return summary
 
 
 @click.command()
@@ -210,38 +254,6 @@ def models() -> None:
         click.echo(f"{'':24} {details}")
     for name, summary in BASELINES.items():
         click.echo(f"{name:24} {summary}")
-
-
-def _print_summary(console: Console, summary: Summary) -> None:
-    heard = summary.analysis
-    what = summary.model if summary.added else f"{summary.model} (nothing to add)"
-    if summary.filled:
-        what += ", holes filled"
-    line = (
-        f"{summary.source} -> {summary.target}  {heard.sample_rate} -> {summary.target_rate} Hz  "
-        f"content to {_content(heard)}  {what}  "
-        f"{heard.frames / heard.sample_rate:.2f} s at {summary.times_real_time:.1f}x real time"
-    )
-    console.print(shown(line), markup=False, highlight=False, soft_wrap=True)
-    for note in summary.notes:
-        told = f"note    {shown(summary.source)}: {shown(note)}"
-        console.print(told, markup=False, highlight=False, soft_wrap=True)
-    if summary.limited:
-        console.print(
-            f"warning {shown(summary.target)}: {summary.limited} samples beyond full scale were "
-            f"limited (peak {decibels(summary.peak)} dBFS); lower the input's level to avoid it",
-            style="yellow",
-            markup=False,
-            soft_wrap=True,
-        )
-
-
-def _content(heard: Analysis) -> str:
-    """Where content ends, or between what, in a recording where that changes."""
-    ends = sorted(segment.bandwidth_hz for segment in heard.segments)
-    if len(ends) == 1:
-        return f"{ends[0]:.0f} Hz"
-    return f"{ends[0]:.0f} to {ends[-1]:.0f} Hz in {len(ends)} parts"
 
 
 def _parts(heard: Analysis) -> dict[str, str]:

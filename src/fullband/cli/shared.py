@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -15,12 +14,15 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
+    from fullband.enhancement import Analysis, Summary
+
 __all__ = [
     "advance_by",
     "decibels",
     "leaving_cleanly",
     "one_line",
     "open_console",
+    "print_summary",
     "print_table",
     "progress_bar",
     "reporting",
@@ -46,18 +48,34 @@ def open_console() -> Console:
     return Console(stderr=True, soft_wrap=True)
 
 
+class _Terminated(BaseException):
+    """The process was asked to terminate."""
+
+
 @contextlib.contextmanager
-def leaving_cleanly() -> Iterator[None]:
-    """Asked to terminate, leave as after Ctrl-C: without a half-written file."""
+def leaving_cleanly(hint: str = "") -> Iterator[None]:
+    """Asked to terminate, leave as after Ctrl-C: without a half-written file, and with the exit
+    code that says which it was.
+
+    Args:
+        hint: what the user may want to know then.
+    """
     import signal
     import threading
 
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the main thread's business
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    def terminate(*_: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
+    except (KeyboardInterrupt, _Terminated) as stop:
+        click.echo(f"stopped{hint and '; '}{hint}", err=True)
+        raise SystemExit(143 if isinstance(stop, _Terminated) else 130) from None
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -108,6 +126,34 @@ def decibels(amplitude: float) -> str:
     import math
 
     return f"{20 * math.log10(amplitude):+.1f}" if amplitude > 0 else "-inf"
+
+
+def print_summary(console: Console, summary: Summary) -> None:
+    """What was done to a file, and what its user should know of it."""
+    heard = summary.analysis
+    what = summary.model if summary.added else f"{summary.model} (nothing to add)"
+    if summary.filled:
+        what += ", holes filled"
+    line = (
+        f"{summary.source} -> {summary.target}  {heard.sample_rate} -> {summary.target_rate} Hz  "
+        f"content to {_content(heard)}  {what}  "
+        f"{heard.frames / heard.sample_rate:.2f} s at {summary.times_real_time:.1f}x real time"
+    )
+    console.print(shown(line), markup=False, highlight=False, soft_wrap=True)
+    for note in summary.notes:
+        told = f"note    {shown(summary.source)}: {shown(note)}"
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
+    for warning in summary.warnings:
+        text = f"warning {shown(summary.target)}: {warning}"
+        console.print(text, style="yellow", markup=False, soft_wrap=True)
+
+
+def _content(heard: Analysis) -> str:
+    """Where content ends, or between what, in a recording where that changes."""
+    ends = sorted(segment.bandwidth_hz for segment in heard.segments)
+    if len(ends) == 1:
+        return f"{ends[0]:.0f} Hz"
+    return f"{ends[0]:.0f} to {ends[-1]:.0f} Hz in {len(ends)} parts"
 
 
 def print_table(rows: list[list[str]]) -> None:

@@ -1,11 +1,12 @@
 # make demo   enhance a real recording       make test   everything that is checked
 # make check  style and types only           make bench  speed and memory, stored in docs/measured
+# make reliability  what batches survive, and how fast they are, stored in docs/measured/reliability
 
 PYTHON ?= python3
 BIN := .venv/bin
 OUT := demo/out
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench reliability clean
 
 demo: .venv/base
 	@mkdir -p $(OUT)
@@ -26,6 +27,10 @@ check: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/enhance_speed.py
+
+reliability: .venv/dev
+	$(BIN)/python benchmarks/batch_kill.py
+	$(BIN)/python benchmarks/batch_speed.py
 
 clean:
 	rm -rf .venv $(OUT) runs

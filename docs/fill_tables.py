@@ -3,11 +3,12 @@
     python docs/fill_tables.py [--check]
 
 A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed,
-training, systems, margin, filters, readout, content, paper, sensitivity or speech and PATH relative
-to the project; everything between is replaced. For a suite it is `paper: PATH METHOD METRIC`,
-`sensitivity: PATH METRIC`, and, of speech or of music, `speech: PATH TABLE WORDS`, see
-`fullband.evaluate.judge.judge_table`, or `speech: PATH speed`, `oracle` or `detail`. With --check
-nothing is written, and a document whose tables are not those of the stored rows is an error.
+training, systems, margin, filters, readout, content, kill, batches, parts, paper, sensitivity or
+speech and PATH relative to the project; everything between is replaced. For a suite it is
+`paper: PATH METHOD METRIC`, `sensitivity: PATH METRIC`, and, of speech or of music,
+`speech: PATH TABLE WORDS`, see `fullband.evaluate.judge.judge_table`, or `speech: PATH speed`,
+`oracle` or `detail`. With --check nothing is written, and a document whose tables are not those of
+the stored rows is an error.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from fullband.evaluate.paper import CORPORA, paper_table, read_suite, sensitivit
 from fullband.evaluate.report import markdown_table, read_rows
 
 PROJECT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "docs/results.md")
+DOCUMENTS = ("README.md", "docs/results.md", "docs/reliability.md")
 _TABLE = re.compile(
     r"(<!-- (rows|speed|content|training|systems|bands|paper|sensitivity|margin|filters|readout"
-    r"|speech): "
+    r"|speech|kill|batches|parts): "
     r"(\S+)((?: \S+)*?) -->\n)"
     r"(.*?)(<!-- end -->)",
     re.DOTALL,
@@ -56,10 +57,13 @@ def filled(text: str) -> str:
         opening, kind, path, words, _, end = match.groups()
         make = {
             "bands": bands_table,
+            "batches": batches_table,
             "content": content_table,
             "filters": filters_table,
+            "kill": kill_table,
             "margin": margin_table,
             "paper": suite_table,
+            "parts": parts_table,
             "sensitivity": suite_table,
             "speech": speech_suite_table,
             "readout": readout_table,
@@ -296,6 +300,75 @@ def readout_table(path: Path) -> str:
         f"{measured['date']}"
     )
     return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
+
+
+def kill_table(path: Path) -> str:
+    """What was killed, how often, and what was checked afterwards."""
+    if not path.is_file():
+        return "Not measured yet."
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    lines = [
+        "| killed | times |",
+        "|---|---|",
+        f"| the whole process group | {measured['group']} |",
+        f"| the process that leads | {measured['leader']} |",
+        f"| one worker, the group a little later | {measured['worker']} |",
+        f"| of these while results were coming | {measured['while_working']} of "
+        f"{measured['kills']} |",
+        f"| batches brought to their end | {measured['batches']} of {measured['files']} files |",
+        f"| results checked at the end | {measured['results']} |",
+        f"| results in place without their `done` line, found | {measured['recovered']} |",
+        f"| longest life of a process after its leader's | {measured['last_gone_s']:g} s |",
+    ]
+    setting = f"model `{measured['model']}`, {measured['jobs']} workers, seed {measured['seed']}"
+    return "\n".join([*lines, "", f"{setting}; {measured_at(measured, path)}"])
+
+
+def batches_table(path: Path) -> str:
+    """Files per second of whole batches, by the number of processes."""
+    if not path.is_file():
+        return "Not measured yet."
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    lines = [
+        "| files | processes x cores each | files per second | times real time "
+        "| the same per core used | a second run |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in measured["speed"]:
+        each = max(1, measured["cores"] // row["jobs"])
+        size = f"{row['files']} {row['what']}, {row['audio_s'] / 60:.0f} min"
+        lines.append(
+            f"| {size} | {row['jobs']} x {each} "
+            f"| {row['files'] / row['seconds']:.1f} | {row['audio_s'] / row['seconds']:.1f} "
+            f"| {row['audio_s'] / row['cpu_s']:.1f} | {row['again_s']:.1f} s |"
+        )
+    setting = f"model `{measured['model']}`"
+    return "\n".join([*lines, "", f"{setting}; {measured_at(measured, path)}"])
+
+
+def parts_table(path: Path) -> str:
+    """Where the time of a batch goes, in one thread."""
+    if not path.is_file():
+        return "Not measured yet."
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    rows = measured["parts"]
+    names = sorted(rows[0]["seconds"], key=lambda name: -rows[0]["seconds"][name])
+    sizes = [f"{row['files']} {row['what']}, {row['audio_s'] / 60:.0f} min" for row in rows]
+    lines = [f"| part | {' | '.join(sizes)} |", "|---" * (1 + len(rows)) + "|"]
+    for name in names:
+        shares = (row["seconds"].get(name, 0.0) / sum(row["seconds"].values()) for row in rows)
+        lines.append(f"| {name} | {' | '.join(f'{share:.1%}' for share in shares)} |")
+    sums = (sum(row["seconds"].values()) for row in rows)
+    lines.append(f"| all | {' | '.join(f'{seconds:.1f} s' for seconds in sums)} |")
+    return "\n".join([*lines, "", measured_at(measured, path)])
+
+
+def measured_at(measured: dict[str, Any], path: Path) -> str:
+    """Machine, load, commit and date, and where the figures are stored."""
+    return (
+        f"{measured['machine']}, load {measured['load_before']} before; commit "
+        f"{measured['commit']}, {measured['date']}. Figures: `{path.relative_to(PROJECT)}`."
+    )
 
 
 def training_table(path: Path) -> str:

@@ -115,6 +115,30 @@ def test_the_speech_models_tables_are_filled_once_there_are_rows(
     assert fill_tables.filled(full) == full
 
 
+def test_the_tables_on_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_tables = the_filler()
+    monkeypatch.setattr(fill_tables, "PROJECT", tmp_path)
+    kinds = ("kill: kill.json", "batches: speed.json", "parts: speed.json")
+    text = "".join(f"<!-- {kind} -->\nold\n<!-- end -->\n" for kind in kinds)
+    assert fill_tables.filled(text).count("Not measured yet.") == 3
+    about = {"commit": "abc", "machine": "M", "date": "2026-11-25", "load_before": 0.5}
+    kill = {"group": 1, "leader": 2, "worker": 3, "while_working": 4, "kills": 6, "batches": 2}
+    kill |= {"results": 80, "recovered": 5, "last_gone_s": 0.25, "files": 40}
+    kill |= {"model": "sinc", "jobs": 2, "seed": 0}
+    (tmp_path / "kill.json").write_text(json.dumps({**kill, **about}))
+    size = {"what": "short", "files": 100, "audio_s": 300.0}
+    row = {**size, "jobs": 2, "seconds": 10.0, "cpu_s": 15.0, "again_s": 1.5}
+    parts = {**size, "seconds": {"write": 1.0, "network": 3.0}}
+    speed = {"cores": 4, "model": "auto", "speed": [row], "parts": [parts]}
+    (tmp_path / "speed.json").write_text(json.dumps({**speed, **about}))
+    full = fill_tables.filled(text)
+    assert "| of these while results were coming | 4 of 6 |" in full
+    assert "| 100 short, 5 min | 2 x 2 | 10.0 | 30.0 | 20.0 | 1.5 s |" in full
+    assert full.index("| network | 75.0% |") < full.index("| write | 25.0% |")
+    assert full.count("M, load 0.5 before; commit abc, 2026-11-25.") == 3
+    assert fill_tables.filled(full) == full
+
+
 def test_a_learning_curve_of_several_stages_counts_on(tmp_path: Path) -> None:
     fill_tables = the_filler()
     scores = {"snr_db": 14.0, "lsd_2017": 3.0, "lsd": 1.5}

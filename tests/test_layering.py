@@ -21,7 +21,7 @@ LADDER = (
     ("card",),
     ("corpora", "engine"),
     ("enhancement",),
-    ("inspection", "batch", "evaluate"),
+    ("inspection", "batch", "evaluate", "spans"),
     ("train",),
     ("cli", "__main__"),
 )

@@ -22,7 +22,7 @@ LADDER = (
     ("corpora", "engine"),
     ("enhancement",),
     ("inspection", "batch", "evaluate", "spans"),
-    ("train",),
+    ("scale", "train"),
     ("cli", "__main__"),
 )
 """Each part may import from those above it in this list, and from itself. The package's own

@@ -26,7 +26,16 @@ from fullband.card import Card, cards, find_card
 from fullband.errors import ModelError
 from fullband.models.registry import BASELINES
 
-__all__ = ["BlockRunner", "Model", "OnnxModel", "Stage", "choose_model", "open_model"]
+__all__ = [
+    "BlockRunner",
+    "Model",
+    "OnnxModel",
+    "Stage",
+    "available_cores",
+    "choose_model",
+    "open_model",
+    "use_cores",
+]
 
 DEFAULT_MODEL = "speech"
 """What `auto` takes of everything that has no model of its own."""
@@ -34,8 +43,24 @@ DEFAULT_MODEL = "speech"
 _BLOCK_SAMPLES = 1 << 16  # over all channels; with ~100 floats per sample inside the network
 _CONTEXTS = 8  # or so many contexts to a block, so that most of the work is not context
 _WINDOW_SAMPLES = 1 << 18  # channels beyond that are run one after the other
-_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def available_cores() -> int:
+    """How many cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_CORES = available_cores()
 _ABREAST = min(2, _CORES)  # windows of a stream that are run at a time, on a core each or several
+
+
+def use_cores(count: int) -> None:
+    """Have models that are opened from now on run on so many cores, where several processes share
+    a machine. With four and more, what is computed may differ in the last bit of a float."""
+    global _CORES, _ABREAST
+    _CORES, _ABREAST = count, min(2, count)
+    open_model.cache_clear()
+    _threads.cache_clear()
 
 
 class Stage(Protocol):

@@ -59,6 +59,7 @@ __all__ = [
     "Enhancer",
     "Summary",
     "analyse",
+    "check_bandwidth",
     "enhance",
     "enhance_file",
     "load",
@@ -405,7 +406,7 @@ class Enhancer:
         channels = np.atleast_2d(samples)
         size = max(1, BLOCK_SAMPLES // len(channels))
         blocks = [channels[:, i : i + size] for i in range(0, channels.shape[-1], size)]
-        analysis = analyse(blocks, source_rate, _check_bandwidth(bandwidth_hz, source_rate))
+        analysis = analyse(blocks, source_rate, check_bandwidth(bandwidth_hz, source_rate))
         model, target_rate = self.plan(analysis, rate)
         stage = EnhanceStage(model, analysis, target_rate, detail)
         wide = np.concatenate([*map(stage.push, blocks), stage.flush()], axis=-1)
@@ -433,7 +434,7 @@ class Enhancer:
         with AudioReader(source, raw) as reader:
             subtype = subtype or subtype_like(reader.info, os.fspath(target), depth)
             source_rate = reader.info.sample_rate
-            known_hz = _check_bandwidth(bandwidth_hz, source_rate)
+            known_hz = check_bandwidth(bandwidth_hz, source_rate)
             advance = _progress(progress, reader.info.frames)
             analysis = analyse(advance(reader.blocks()), source_rate, known_hz)
             model, target_rate = self.plan(analysis, rate)
@@ -587,8 +588,12 @@ def enhance_file(
     )
 
 
-def _check_bandwidth(bandwidth_hz: Any, sample_rate: int) -> float | None:
-    """The bandwidth that a caller gives, if this recording can have it."""
+def check_bandwidth(bandwidth_hz: Any, sample_rate: int) -> float | None:
+    """The bandwidth that a caller gives, if this recording can have it.
+
+    Raises:
+        AudioError: it is no number, or outside the limits.
+    """
     if bandwidth_hz is None:
         return None
     if not _is_number(bandwidth_hz):

@@ -29,14 +29,17 @@ from fullband.scale.run import scale
 from fullband.scale.work import Asked
 from signals import low_passed, voice
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
+]
 
 RATE = 8000
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    """Two cores' worth of workers, for all tests here: it takes some seconds to start."""
+    """Two nodes of a worker each, for all tests here: they take some seconds to start."""
     environment = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "AWS_ACCESS_KEY_ID": "testing",
@@ -48,21 +51,21 @@ def cluster() -> Iterator[None]:
         for name, value in environment.items():
             patch.setenv(name, value)
         import ray
+        from ray.cluster_utils import Cluster
 
         folder = tempfile.mkdtemp(prefix="fb-")  # names of sockets are short
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            object_store_memory=100 << 20,
-            _temp_dir=folder,
-            log_to_driver=False,
-            logging_level="ERROR",
+        node = {"num_cpus": 1, "object_store_memory": 100 << 20}
+        nodes = Cluster(
+            initialize_head=True,
+            head_node_args={**node, "temp_dir": folder, "include_dashboard": False},
         )
         try:
+            nodes.add_node(**node)
+            ray.init(nodes.address, log_to_driver=False, logging_level="ERROR")
             yield
         finally:
             ray.shutdown()
+            nodes.shutdown()
             shutil.rmtree(folder, ignore_errors=True)
 
 

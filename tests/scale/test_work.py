@@ -86,7 +86,7 @@ class Here:
 def do_here(asked: Asked, **options) -> list[Record]:
     source, output = Place(asked.source), Place(asked.target)
     noted: list[Record] = []
-    counted = lambda seconds, pieces, pieces_done: None  # noqa: E731
+    counted = lambda cpu_s, pieces, pieces_done: None  # noqa: E731
     items = list(run.list_items(source, output, None))
     run._Round(Here(asked, **options), asked, source, noted.append, counted).do(items)
     return noted

@@ -194,7 +194,7 @@ class _Progress:
         if totals.done:
             line += (
                 f"; {totals.audio_s / 3600:.2f} h of audio in {_clock(seconds)} on "
-                f"{totals.workers} workers, {totals.audio_s / seconds:.1f}x real time"
+                f"{totals.workers} workers, {totals.audio_s / totals.cpu_s:.0f} h per core-hour"
             )
         self._console.print(line, markup=False, highlight=False)
 

@@ -56,7 +56,7 @@ class Totals:
         all_found: whether the listing has come to its end.
         skipped: files that were done before.
         audio_s: length of what is done.
-        worker_s: time that workers spent.
+        cpu_s: time that workers took of their cores.
         pieces, pieces_done: of long recordings, in this round.
     """
 
@@ -66,7 +66,7 @@ class Totals:
     failed: int = 0
     skipped: int = 0
     audio_s: float = 0.0
-    worker_s: float = 0.0
+    cpu_s: float = 0.0
     pieces: int = 0
     pieces_done: int = 0
     workers: int = 0
@@ -185,8 +185,8 @@ class _Run:
             self.totals.failed += 1
         self._report(self.totals, record)
 
-    def _count(self, seconds: float, pieces: int, pieces_done: int) -> None:
-        self.totals.worker_s += seconds
+    def _count(self, cpu_s: float, pieces: int, pieces_done: int) -> None:
+        self.totals.cpu_s += cpu_s
         self.totals.pieces, self.totals.pieces_done = pieces, pieces_done
         self._report(self.totals, None)
 
@@ -250,7 +250,7 @@ class _Round:
             self._unfinished[target] -= 1
             if not self._unfinished[target] and target not in self._noted:
                 following.append(Work("join", work.sources, work.targets))
-        self._count(outcome.seconds, self._pieces, self._pieces - self._unfinished.total())
+        self._count(outcome.cpu_s, self._pieces, self._pieces - self._unfinished.total())
         return following
 
     def _missed(self, work: Work) -> list[Work]:

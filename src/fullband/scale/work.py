@@ -18,6 +18,7 @@ import functools
 import hashlib
 import json
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -125,12 +126,14 @@ class Outcome:
     Attributes:
         more: what is to be done now.
         seconds: the time it took.
+        cpu_s: what the worker's process took of its core since the outcome before.
     """
 
     key: str
     records: tuple[Record, ...] = ()
     more: tuple[Work, ...] = ()
     seconds: float = 0.0
+    cpu_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,8 @@ class Worker:
             name = asked.model if model is None else _unpacked(model, folder)
             self._enhancer = Enhancer(name)
             self._digests = digests_of(name)
+        self._cpu_s = 0.0
+        self._counting = threading.Lock()
         self._plan_of = functools.lru_cache(maxsize=8)(self._read_plan)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -200,7 +205,13 @@ class Worker:
             else:
                 records += [result] if isinstance(result, Record) else []
                 more += result if isinstance(result, list) else []
-        return Outcome(work.key, tuple(records), tuple(more), time.monotonic() - begun)
+        seconds = time.monotonic() - begun
+        return Outcome(work.key, tuple(records), tuple(more), seconds, self._taken_s())
+
+    def _taken_s(self) -> float:
+        with self._counting:  # several calls may run at once
+            before, self._cpu_s = self._cpu_s, time.process_time()
+            return self._cpu_s - before
 
     def _persistently(self, work: Work, source: Found, target: str) -> Record | list[Work]:
         """Networks and stores fail now and then; what will not change is not tried again."""

@@ -31,7 +31,7 @@ SOURCE_RATE = 8_000
 KINDS = {"prompts": (1000, 3), "messages": (60, 60), "long": (1, 3600)}
 """Files and seconds of each."""
 
-QUICK = {"prompts": (60, 3), "messages": (8, 60), "long": (1, 900)}
+QUICK = {"prompts": (300, 3), "messages": (15, 60), "long": (1, 1800)}
 
 
 def main() -> None:

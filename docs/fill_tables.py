@@ -3,9 +3,10 @@
     python docs/fill_tables.py [--check]
 
 A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed,
-training, systems, margin, filters, readout, content, paper, scale, sensitivity or speech and PATH relative
-to the project; everything between is replaced. For a suite it is `paper: PATH METHOD METRIC`,
-`sensitivity: PATH METRIC`, and, of speech or of music, `speech: PATH TABLE WORDS`, see
+training, systems, margin, filters, readout, content, paper, scale, sensitivity or speech and PATH
+relative to the project; everything between is replaced. For a suite it is
+`paper: PATH METHOD METRIC`, `sensitivity: PATH METRIC`, and, of speech or of music,
+`speech: PATH TABLE WORDS`, see
 `fullband.evaluate.judge.judge_table`, or `speech: PATH speed`, `oracle` or `detail`. With --check
 nothing is written, and a document whose tables are not those of the stored rows is an error.
 """
@@ -182,8 +183,8 @@ def scale_table(path: Path) -> str:
         [
             *lines,
             "",
-            f"Ten million hours at {min(per_hour):g} hours per core-hour: {core_hours:,.0f} core-hours, "
-            f"which are {core_hours / 1000 / 24:.0f} days of 1,000 cores.",
+            f"Ten million hours at {min(per_hour):g} hours per core-hour: {core_hours:,.0f} "
+            f"core-hours, which are {core_hours / 1000 / 24:.0f} days of 1,000 cores.",
             "",
             f"{where}. Figures: `{path.relative_to(PROJECT)}`.",
         ]

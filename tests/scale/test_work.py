@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from collections import Counter
@@ -137,6 +138,24 @@ def test_lost_work_is_tried_again_by_itself(tmp_path):
     assert {record.state for record in records} == {"done"}
 
 
+def test_a_run_has_no_more_files_in_mind_than_a_round_takes(tmp_path, monkeypatch):
+    make_files(tmp_path / "in", 23)
+    asked = Asked(str(tmp_path / "in"), str(tmp_path / "out"), "sinc")
+    monkeypatch.setattr(run, "_FEWEST_PER_ROUND", 5)
+    monkeypatch.setattr(run, "_FILES_PER_ROUND", 1)
+    here = Here(asked)
+    monkeypatch.setattr(run, "_started", lambda *_: contextlib.nullcontext(here))
+    ahead: list[int] = []
+
+    def report(totals, record):
+        ahead.append(totals.found - totals.done)
+
+    totals = scale(asked, workers=2, report=report)
+    assert (totals.found, totals.done, totals.all_found) == (23, 23, True)
+    assert max(ahead) == 5
+    assert totals.cpu_s > 0
+
+
 def test_what_is_lost_again_and_again_is_given_up(tmp_path):
     names = make_files(tmp_path / "in", 3)
     asked = Asked(str(tmp_path / "in"), str(tmp_path / "out"), "sinc", retries=2)
@@ -177,8 +196,62 @@ def test_a_failing_store_is_tried_again_but_not_for_ever(tmp_path, monkeypatch):
     assert waits == [0.5]
     failures += [OSError("connection reset")] * 3
     (record,) = one.do(found(tmp_path / "in", "0.wav")).records
-    assert (record.state, record.error) == ("failed", "OSError: connection reset")
+    assert (record.state, record.error) == ("failed", f"{tmp_path}/in/0.wav: connection reset")
     assert waits == [0.5, 0.5, 1.0]
+
+
+def test_a_failure_names_the_file_and_not_a_copy_of_it(tmp_path):
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    memory.store.clear()
+    memory.pipe_file("/in/broken.wav", b"RIFF\0\0\0\0WAVE")
+    asked = Asked("memory://in", str(tmp_path / "out"), "sinc")
+    one = worker(asked)
+    broken = Work("files", (Found("broken.wav", 12, ""),), ("broken.wav",))
+    (record,) = one.do(broken).records
+    assert record.error.startswith("memory:///in/broken.wav: is not audio that can be read")
+    gone = Work("files", (Found("gone.wav", 12, ""),), ("gone.wav",))
+    (record,) = one.do(gone).records
+    assert record.error.startswith("memory:///in/gone.wav: ")
+
+
+def test_a_folder_that_cannot_be_listed_stops_nothing(tmp_path, monkeypatch):
+    make_files(tmp_path / "in", 2)
+    make_files(tmp_path / "in" / "closed", 2)
+    original = Place.list_folder
+
+    def list_folder(self, folder):
+        if folder == "closed":
+            raise PermissionError(13, "Permission denied")
+        return original(self, folder)
+
+    monkeypatch.setattr(Place, "list_folder", list_folder)
+    asked = Asked(str(tmp_path / "in"), str(tmp_path / "out"), "sinc")
+    here = Here(asked)
+    monkeypatch.setattr(run, "_started", lambda *_: contextlib.nullcontext(here))
+    told: list[str] = []
+    totals = scale(asked, report=lambda _, record: told.append((record and record.error) or ""))
+    assert (totals.done, totals.failed) == (2, 1)
+    assert f"{tmp_path}/in/closed: cannot be listed (permission denied)" in told
+
+
+def test_names_of_two_lines(tmp_path):
+    source = tmp_path / "in"
+    source.mkdir()
+    name = "caf\u00e9\n.wav"
+    write(source / name, recording(0), RATE)
+    asked = Asked(str(source), str(tmp_path / "out"), "sinc")
+    (record,) = do_here(asked)
+    assert (record.state, record.target) == ("done", name)
+    assert (tmp_path / "out" / name).is_file()
+    manifest = Manifest(Place(asked.target))
+    manifest.add(record)
+    manifest.flush()
+    done = Done(Place(asked.target), asked.settings(), digests_of("sinc"))
+    assert [
+        item.done for item in run.list_items(Place(asked.source), Place(asked.target), done)
+    ] == [True]
 
 
 def test_large_files_come_first_and_alone():
@@ -194,12 +267,18 @@ def test_large_files_come_first_and_alone():
 
 def test_done_is_judged_by_source_settings_model_and_result(tmp_path):
     output = Place(str(tmp_path))
-    source = Found("a.wav", 10, "v1")
+    source = Found("a\udce9.wav", 10, "v1")  # as a disk may have it, and UTF-8 does not
     settings = {"model": "sinc", "rate": 48_000}
     record = Record(
-        "done", "a.wav", "in/a.wav", "v1", source_bytes=10, target_bytes=99, model="sinc",
+        state="done",
+        target=source.name,
+        source=f"in/{source.name}",
+        source_version="v1",
+        source_bytes=10,
+        target_bytes=99,
+        model="sinc",
         settings=settings,
-    )  # fmt: skip
+    )
     manifest = Manifest(output)
     manifest.add(record)
     manifest.flush()
@@ -207,18 +286,18 @@ def test_done_is_judged_by_source_settings_model_and_result(tmp_path):
     digests = digests_of("sinc")
 
     def is_done(found=source, target_bytes=99, settings=settings, models=digests):
-        return Done(output, settings, models).has(found, "a.wav", target_bytes)
+        return Done(output, settings, models).has(found, source.name, target_bytes)
 
     assert is_done()
-    assert not is_done(found=Found("a.wav", 11, "v1"))
-    assert not is_done(found=Found("a.wav", 10, "v2"))
+    assert not is_done(found=Found(source.name, 11, "v1"))
+    assert not is_done(found=Found(source.name, 10, "v2"))
     assert not is_done(target_bytes=None)
     assert not is_done(target_bytes=98)
     assert not is_done(settings={"model": "sinc"})
     assert not is_done(models={"sinc": "another"})
     # The last word counts, also where a part was written by a later run.
     later = Manifest(output)
-    later.add(Record("failed", "a.wav", "in/a.wav", settings=settings))
+    later.add(Record("failed", source.name, f"in/{source.name}", settings=settings))
     later.flush()
     assert not is_done()
 

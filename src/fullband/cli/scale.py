@@ -121,8 +121,9 @@ def scale(
     if dry_run:
         count = 0
         for read, written, item in foresee(asked, not no_resume):
-            count += not item.done
-            click.echo(shown(f"{'skip' if item.done else 'enhance':8}{read} -> {written}"))
+            state = "failed" if item.problem else "skip" if item.done else "enhance"
+            count += state == "enhance"
+            click.echo(shown(f"{state:8}{read} -> {item.problem or written}"))
         open_console().print(f"{count} to enhance", highlight=False)
         return
     progress = _Progress(open_console(), quiet)

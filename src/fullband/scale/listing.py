@@ -20,11 +20,13 @@ class Item:
     Attributes:
         target: the result's name within the output.
         done: whether that is there already.
+        problem: why nothing can be done with it, else empty.
     """
 
     source: Found
     target: str
     done: bool = False
+    problem: str = ""
 
 
 def list_items(source: Place, output: Place, done: Done | None) -> Iterator[Item]:
@@ -42,7 +44,12 @@ def list_items(source: Place, output: Place, done: Done | None) -> Iterator[Item
     folders = [""]
     while folders:
         folder = folders.pop()
-        files, inner = source.list_folder(folder)
+        try:
+            files, inner = source.list_folder(folder)
+        except OSError as error:  # of one folder: the rest goes on
+            reason = (error.strerror or str(error)).lower()
+            yield Item(Found(folder, 0, ""), folder, problem=f"cannot be listed ({reason})")
+            continue
         yield from _of_folder(files, output, folder, done)
         inside = output.identity[1] if source.identity[0] == output.identity[0] else None
         folders += [

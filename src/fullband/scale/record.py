@@ -114,11 +114,11 @@ class Done:
     ) -> None:
         self._table = sqlite3.connect("")  # a temporary file, removed when it is closed
         self._table.execute(
-            "CREATE TABLE done (target TEXT PRIMARY KEY, source TEXT, bytes INTEGER) WITHOUT ROWID"
+            "CREATE TABLE done (target BLOB PRIMARY KEY, source TEXT, bytes INTEGER) WITHOUT ROWID"
         )
         with self._table:
             for record in read_records(output):
-                target = record["target"]
+                target = _bytes(record["target"])
                 self._table.execute("DELETE FROM done WHERE target = ?", (target,))
                 model = record["model"]
                 alike = record["settings"] == settings and model in models
@@ -129,12 +129,17 @@ class Done:
     def has(self, source: Found, target: str, target_bytes: int | None) -> bool:
         """Whether this very source became this target, and it still has that size."""
         row = self._table.execute(
-            "SELECT source, bytes FROM done WHERE target = ?", (target,)
+            "SELECT source, bytes FROM done WHERE target = ?", (_bytes(target),)
         ).fetchone()
         return bool(row == (f"{source.size} {source.version}", target_bytes))
 
     def close(self) -> None:
         self._table.close()
+
+
+def _bytes(name: str) -> bytes:
+    """A name as a disk has it, which may be no text."""
+    return name.encode("utf-8", "surrogateescape")
 
 
 def _source(record: dict[str, Any]) -> str:

@@ -169,7 +169,9 @@ class _Run:
                 totals.all_found = True
                 break
             totals.found += 1
-            if item.done:
+            if item.problem:
+                self._note(_failure(self._asked, self._source, item, item.problem))
+            elif item.done:
                 totals.skipped += 1
             else:
                 todo.append(item)
@@ -258,11 +260,9 @@ class _Round:
         self._lost[work.key] += 1
         if self._lost[work.key] <= self._asked.retries:
             return [work]
+        problem = "was lost with its workers, again and again"
         for source, target in zip(work.sources, work.targets, strict=True):
-            name = self._source.named(source.name)
-            problem = f"{name}: was lost with its workers, again and again"
-            settings = self._asked.settings()
-            self._settled(Record("failed", target, name, error=problem, settings=settings))
+            self._settled(_failure(self._asked, self._source, Item(source, target), problem))
         return []
 
     def _settled(self, record: Record) -> None:
@@ -421,6 +421,13 @@ def _bundles(items: list[Item], workers: int) -> list[Work]:
 
 def _work(items: list[Item]) -> Work:
     return Work("files", tuple(item.source for item in items), tuple(item.target for item in items))
+
+
+def _failure(asked: Asked, source: Place, item: Item, problem: str) -> Record:
+    name = source.named(item.source.name)
+    return Record(
+        "failed", item.target, name, error=f"{name}: {problem}", settings=asked.settings()
+    )
 
 
 def _opened(asked: Asked) -> tuple[Place, Place]:

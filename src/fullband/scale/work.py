@@ -372,7 +372,16 @@ class Worker:
         )
 
     def _failed(self, source: Found, target: str, error: Exception) -> Record:
-        return self._record(source, target, state="failed", error=_message(error))
+        """The message names the file by its address, not a copy of it."""
+        named = self._source.named(source.name)
+        text = str(error).strip() or type(error).__name__
+        if isinstance(error, OSError) and not isinstance(error, FullbandError) and error.strerror:
+            text = error.strerror.lower()
+        if named not in text:
+            head, _, reason = text.partition(": ")
+            is_copy = "fullband-" in head or HIDDEN in head
+            text = f"{named}: {reason if is_copy else text}"
+        return self._record(source, target, state="failed", error=text)
 
 
 def digests_of(model: str) -> dict[str, str | None]:
@@ -451,10 +460,3 @@ def _sha256(path: str) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _message(error: Exception) -> str:
-    if isinstance(error, FullbandError):
-        return str(error)
-    reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-    return f"{type(error).__name__}: {reason}".splitlines()[0]

@@ -337,4 +337,4 @@ def test_a_cluster_that_is_not_there(tmp_path):
         command = ["scale", str(tmp_path / "in"), str(tmp_path / "out"), "--address", address]
         result = CliRunner().invoke(main, command)
     assert result.exit_code == 1
-    assert result.stderr == f"Error: {address}: no Ray cluster there (connection refused)\n"
+    assert result.stderr == f"Error: {address}: no Ray cluster to work on (connection refused)\n"

@@ -365,14 +365,21 @@ def _started(
             try:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, RuntimeError, ValueError) as error:
-                reason = str(error).splitlines()[0]
-                raise WorkerError(f"{address}: no Ray cluster there ({reason})") from None
+                raise WorkerError(f"{address}: no Ray cluster to work on ({_why(error)})") from None
         _quiet()
         yield _Cluster(asked, model, workers or _cores_of_cluster(), folder)
     finally:
         ray.shutdown()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _why(error: BaseException) -> str:
+    """The first words of what an error goes back to."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    reason = str(error).partition("\n")[0].partition(". ")[0]
+    return f"{reason}: RAY_AUTH_MODE=token, see docs/scale.md" if "token" in reason else reason
 
 
 def _refuse_silent(address: str) -> None:
@@ -384,7 +391,7 @@ def _refuse_silent(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=10).close()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise WorkerError(f"{address}: no Ray cluster there ({reason.lower()})") from None
+        raise WorkerError(f"{address}: no Ray cluster to work on ({reason.lower()})") from None
 
 
 def _quiet() -> None:

@@ -291,7 +291,10 @@ class Worker:
             return []
         plan = self._plan_of(place)
         span, channels = plan.spans[number], plan.analysis.channels
-        blocks = self._samples(f"{place}/source.f32", span.first, span.last, channels)
+        fetched = self._samples(f"{place}/source.f32", span.first, span.last, channels)
+        # Blocks that are still of bounded size once they are at the higher rate.
+        growth = max(1, plan.rate // plan.analysis.sample_rate)
+        blocks = _in_parts(fetched, max(1, BLOCK_SAMPLES // (growth * channels)))
         model, _ = self._enhancer.plan(plan.analysis, plan.rate)
         with (
             self._folder() as folder,
@@ -417,6 +420,12 @@ def _unpacked(model: ModelFile, folder: str) -> str:
     weights.write_bytes(model.weights)
     weights.with_suffix(".json").write_bytes(model.card)
     return str(weights)
+
+
+def _in_parts(blocks: Iterator[Audio], most: int) -> Iterator[Audio]:
+    for block in blocks:
+        for start in range(0, block.shape[-1], most):
+            yield block[:, start : start + most]
 
 
 def _kept(blocks: Iterator[Audio], file: IO[bytes]) -> Iterator[Audio]:

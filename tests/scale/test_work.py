@@ -19,7 +19,8 @@ from fullband.audio.file import read, write
 from fullband.cli import main
 from fullband.enhancement import enhance_file
 from fullband.errors import MissingFileError, OutputError
-from fullband.scale import run, work
+from fullband.scale import rounds, run, work
+from fullband.scale.listing import Item, list_items
 from fullband.scale.place import Found, Place
 from fullband.scale.record import Done, Manifest, Record
 from fullband.scale.run import scale
@@ -72,6 +73,9 @@ class Here:
         self._times[key] += 1
         return self._times[key]
 
+    def forget(self) -> None:
+        self._times.clear()
+
     def run(self, works: list[Work]):
         for each in works:
             if self._lost[each.key]:
@@ -88,8 +92,8 @@ def do_here(asked: Asked, **options) -> list[Record]:
     source, output = Place(asked.source), Place(asked.target)
     noted: list[Record] = []
     counted = lambda cpu_s, pieces, pieces_done: None  # noqa: E731
-    items = list(run.list_items(source, output, None))
-    run._Round(Here(asked, **options), asked, source, noted.append, counted).do(items)
+    items = list(list_items(source, output, None))
+    rounds.Round(Here(asked, **options), asked, source, noted.append, counted).do(items)
     return noted
 
 
@@ -129,8 +133,8 @@ def test_pieces_that_are_there_are_not_made_again(tmp_path):
 def test_lost_work_is_tried_again_by_itself(tmp_path):
     names = make_files(tmp_path / "in", 40)
     asked = Asked(str(tmp_path / "in"), str(tmp_path / "out"), "sinc")
-    (first, *_) = run._bundles(
-        list(run.list_items(Place(asked.source), Place(asked.target), None)), 2
+    (first, *_) = rounds.bundles(
+        list(list_items(Place(asked.source), Place(asked.target), None)), 2
     )
     assert len(first.sources) == 2
     records = do_here(asked, lost=Counter({first.key: 1}))
@@ -144,7 +148,7 @@ def test_a_run_has_no_more_files_in_mind_than_a_round_takes(tmp_path, monkeypatc
     monkeypatch.setattr(run, "_FEWEST_PER_ROUND", 5)
     monkeypatch.setattr(run, "_FILES_PER_ROUND", 1)
     here = Here(asked)
-    monkeypatch.setattr(run, "_started", lambda *_: contextlib.nullcontext(here))
+    monkeypatch.setattr(run, "started", lambda *_: contextlib.nullcontext(here))
     ahead: list[int] = []
 
     def report(totals, record):
@@ -229,7 +233,7 @@ def test_a_folder_that_cannot_be_listed_stops_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(Place, "list_folder", list_folder)
     asked = Asked(str(tmp_path / "in"), str(tmp_path / "out"), "sinc")
     here = Here(asked)
-    monkeypatch.setattr(run, "_started", lambda *_: contextlib.nullcontext(here))
+    monkeypatch.setattr(run, "started", lambda *_: contextlib.nullcontext(here))
     told: list[str] = []
     totals = scale(asked, report=lambda _, record: told.append((record and record.error) or ""))
     assert (totals.done, totals.failed) == (2, 1)
@@ -249,15 +253,15 @@ def test_names_of_two_lines(tmp_path):
     manifest.add(record)
     manifest.flush()
     done = Done(Place(asked.target), asked.settings(), digests_of("sinc"))
-    assert [
-        item.done for item in run.list_items(Place(asked.source), Place(asked.target), done)
-    ] == [True]
+    assert [item.done for item in list_items(Place(asked.source), Place(asked.target), done)] == [
+        True
+    ]
 
 
 def test_large_files_come_first_and_alone():
     sizes = [10, 5_000_000, 20, 9_000_000, *([30] * 60)]
-    items = [run.Item(Found(f"{n}", size, ""), f"{n}") for n, size in enumerate(sizes)]
-    works = run._bundles(items, 1)
+    items = [Item(Found(f"{n}", size, ""), f"{n}") for n, size in enumerate(sizes)]
+    works = rounds.bundles(items, 1)
     assert [each.targets for each in works[:2]] == [("3",), ("1",)]
     assert max(len(each.sources) for each in works) == 8
     assert Counter(target for each in works for target in each.targets) == Counter(

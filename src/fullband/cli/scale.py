@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -137,40 +137,54 @@ def scale(
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
     """Nothing is heard of Ray, which tells of workers that die, in many lines, on standard output,
-    and from compiled code on the file that is standard error. What matters is told here."""
+    and from compiled code on the file that is standard error. What matters is told here.
+
+    Ray keeps what it has found as standard output and error to the end of the process, so neither
+    of those that it finds here is closed.
+    """
     kept = os.dup(2)
-    with (
-        Path(os.devnull).open("w") as nowhere,
-        open(kept, "w", encoding=sys.stderr.encoding, errors="backslashreplace") as told,  # noqa: PTH123
-        contextlib.redirect_stdout(nowhere),
-        contextlib.ExitStack() as stack,
-    ):
-        os.dup2(nowhere.fileno(), 2)
-        stack.callback(os.dup2, kept, 2)
+    told = open(kept, "w", encoding=sys.stderr.encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(_Nowhere()))
         if sys.stderr is sys.__stderr__:
             stack.enter_context(contextlib.redirect_stderr(told))
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        stack.callback(os.dup2, kept, 2)
         yield
+        told.flush()
+
+
+class _Nowhere(io.TextIOBase):
+    """Takes every text and keeps none."""
+
+    def write(self, text: str) -> int:
+        return len(text)
 
 
 class _Progress:
     """A line that is kept up to date on a terminal, else one now and then; and every failure."""
 
     def __init__(self, console: Console, quiet: bool) -> None:
-        from rich.status import Status
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         self._console = console
         self._quiet = quiet
         self._begun = self._told = time.monotonic()
         self._failures = 0
-        self._status = Status("starting", console=console)
+        text = TextColumn("{task.description}", markup=False)
+        columns = (SpinnerColumn(), text, TimeElapsedColumn())
+        off = quiet or not console.is_terminal
+        self._bar = Progress(*columns, console=console, transient=True, disable=off)
+        self._task = self._bar.add_task("starting")
 
     def __enter__(self) -> _Progress:
-        if self._console.is_terminal and not self._quiet:
-            self._status.start()
+        self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._status.stop()
+        self._bar.stop()
 
     def report(self, totals: Totals, record: Record | None) -> None:
         if record is not None:
@@ -178,10 +192,11 @@ class _Progress:
         if self._quiet:
             return
         if self._console.is_terminal:
-            self._status.update(self._line(totals))
+            self._bar.update(self._task, description=self._line(totals))
         elif time.monotonic() - self._told > _EVERY_S:
             self._told = time.monotonic()
-            self._console.print(self._line(totals), markup=False, highlight=False)
+            line = f"{self._line(totals)}, {_clock(self._told - self._begun)}"
+            self._console.print(line, markup=False, highlight=False)
 
     def close(self, totals: Totals) -> None:
         if self._failures > _NAMED:
@@ -210,7 +225,6 @@ class _Progress:
             self._console.print(text, style="yellow", markup=False)
 
     def _line(self, totals: Totals) -> str:
-        seconds = time.monotonic() - self._begun
         settled = totals.done + totals.failed + totals.skipped
         more = "" if totals.all_found else " and more"
         line = f"{settled} of {totals.found}{more} files"
@@ -218,7 +232,7 @@ class _Progress:
             line += f", {totals.pieces_done} of {totals.pieces} pieces of long ones"
         if totals.failed:
             line += f", {totals.failed} failed"
-        return f"{line}, {totals.audio_s / 3600:.2f} h of audio, {_clock(seconds)}"
+        return f"{line}, {totals.audio_s / 3600:.2f} h of audio"
 
 
 def _clock(seconds: float) -> str:

@@ -8,8 +8,10 @@ import json
 import logging
 import os
 import shutil
+import signal
 import socket
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -110,6 +112,7 @@ def started(
         yield Cluster(asked, model, workers or _cores_of_cluster(), None)
         return
     folder = None
+    terminated = signal.getsignal(signal.SIGTERM)
     try:
         if address == LOCAL:
             folder = tempfile.mkdtemp(prefix="fb-")  # short: names of sockets may have 107 letters
@@ -130,6 +133,8 @@ def started(
             except (ConnectionError, RuntimeError, ValueError) as error:
                 raise WorkerError(f"{address}: no Ray cluster to work on ({_why(error)})") from None
         _quiet()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, terminated)  # Ray has put one of its own, which aborts
         yield Cluster(asked, model, workers or _cores_of_cluster(), folder)
     finally:
         ray.shutdown()

@@ -100,6 +100,16 @@ def test_listing_leaves_out_hidden_things_links_to_folders_and_the_results(tmp_p
     assert names == ["4.WAV", "a/1.wav", "a/x/7.flac"]
 
 
+def test_a_format_that_is_not_written_gets_another_ending_and_not_another_files_name(tmp_path):
+    source = Place(str(tmp_path / "in"))
+    for name in ("x/a.amr", "x/b.amr", "x/a.wav"):
+        source.write(name, b"")
+    found = {item.source.name: item for item in list_items(source, Place(str(tmp_path)), None)}
+    assert found["x/b.amr"].target == "x/b.wav"
+    assert found["x/a.amr"].target == "x/a.wav"
+    assert found["x/a.wav"].problem == "would become x/a.wav, as x/a.amr does"
+
+
 def test_one_file_is_listed_as_itself(tmp_path):
     Place(str(tmp_path)).write("in/one.wav", b"")
     (item,) = list_items(Place(str(tmp_path / "in" / "one.wav")), Place(str(tmp_path)), None)

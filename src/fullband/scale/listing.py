@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path
 
-from fullband.audio.file import SUFFIXES
+from fullband.audio.formats import READ_ONLY, SUFFIXES, output_suffix
 from fullband.scale.place import Found, Place
 from fullband.scale.record import Done
 
@@ -62,9 +62,16 @@ def list_items(source: Place, output: Place, done: Done | None) -> Iterator[Item
 
 def _of_folder(files: list[Found], output: Place, folder: str, done: Done | None) -> Iterator[Item]:
     there = {found.name: found.size for found in output.list_folder(folder)[0]} if done else {}
+    taken: dict[str, str] = {}
     for found in files:
-        path = PurePosixPath(found.name)
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+        path = Path(found.name)
+        if path.suffix.lower() not in (*SUFFIXES, *READ_ONLY) or path.name.startswith("."):
             continue
-        is_done = done is not None and done.has(found, found.name, there.get(found.name))
-        yield Item(found, found.name, is_done)
+        target = f"{found.name.removesuffix(path.suffix)}{output_suffix(path)}"
+        if target in taken:
+            problem = f"would become {target}, as {taken[target]} does"
+            yield Item(found, target, problem=problem)
+            continue
+        taken[target] = found.name
+        is_done = done is not None and done.has(found, target, there.get(target))
+        yield Item(found, target, is_done)

@@ -28,6 +28,7 @@ from typing import IO, Any
 import numpy as np
 
 from fullband.audio.file import BLOCK_SAMPLES, AudioReader, AudioWriter
+from fullband.audio.formats import subtype_like
 from fullband.audio.samples import Audio, output_length
 from fullband.card import cards, find_card
 from fullband.engine import use_cores
@@ -38,7 +39,6 @@ from fullband.enhancement import (
     Enhancer,
     analyse,
     check_bandwidth,
-    subtype_like,
 )
 from fullband.errors import FullbandError, WorkerError
 from fullband.models.registry import BASELINES
@@ -143,7 +143,6 @@ class _Plan:
     analysis: Analysis
     model: str
     rate: int
-    subtype: str | None
     source_sha256: str
     spans: tuple[Span, ...]
 
@@ -250,7 +249,7 @@ class Worker:
             **made,
             **_heard(summary.analysis, summary.model, summary.target_rate),
             seconds=round(summary.seconds, 3),
-            warnings=_warnings(summary.limited, summary.peak),
+            warnings=(*summary.notes, *_warnings(summary.limited, summary.peak)),
         )
 
     def _cut(self, source: Found, local: str, folder: str) -> int:
@@ -276,7 +275,6 @@ class Worker:
             analysis=analysis,
             model=model.name,
             rate=target_rate,
-            subtype=subtype_like(reader.info.subtype, source.name),
             source_sha256=_sha256(local),
             spans=tuple(spans),
         )
@@ -313,10 +311,24 @@ class Worker:
         plan = self._plan_of(place)
         heard = plan.analysis
         frames = output_length(heard.frames, heard.sample_rate, plan.rate)
-        with self._folder() as folder, self._target.making(target, folder) as result:
-            with AudioWriter(
-                result, plan.rate, heard.channels, plan.subtype, frames=frames
-            ) as writer:
+        with (
+            self._folder() as folder,
+            self._source.fetched(source.name, folder) as local,
+            self._target.making(target, folder) as result,
+        ):
+            # The recording again, for its tags, its cover and its picture.
+            with (
+                AudioReader(local) as reader,
+                AudioWriter(
+                    result,
+                    plan.rate,
+                    heard.channels,
+                    subtype_like(reader.info, result),
+                    frames=frames,
+                    like=reader,
+                    dither=True,
+                ) as writer,
+            ):
                 for number, span in enumerate(plan.spans):
                     first, last = (
                         output_length(edge, heard.sample_rate, plan.rate)
@@ -334,7 +346,7 @@ class Worker:
             **made,
             **_heard(heard, plan.model, plan.rate),
             pieces=len(plan.spans),
-            warnings=_warnings(writer.limited, writer.peak),
+            warnings=(*writer.notes, *_warnings(writer.limited, writer.peak)),
         )
 
     def _samples(self, name: str, first: int, last: int, channels: int) -> Iterator[Audio]:

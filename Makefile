@@ -48,5 +48,5 @@ clean:
 
 .venv/dev: .venv/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[train,evaluate,metrics,dev]'
+		--constraint constraints.txt --editable '.[train,evaluate,metrics,scale,dev]'
 	@touch $@ .venv/base

@@ -3,9 +3,9 @@
     python docs/fill_tables.py [--check]
 
 A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed,
-training, systems, margin, filters, readout, content, kill, batches, parts, paper, sensitivity or
-speech and PATH relative to the project; everything between is replaced. For a suite it is
-`paper: PATH METHOD METRIC`, `sensitivity: PATH METRIC`, and, of speech or of music,
+training, systems, margin, filters, readout, content, kill, batches, parts, paper, scale,
+sensitivity or speech and PATH relative to the project; everything between is replaced. For a suite
+it is `paper: PATH METHOD METRIC`, `sensitivity: PATH METRIC`, and, of speech or of music,
 `speech: PATH TABLE WORDS`, see `fullband.evaluate.judge.judge_table`, or `speech: PATH speed`,
 `oracle` or `detail`. With --check nothing is written, and a document whose tables are not those of
 the stored rows is an error.
@@ -25,10 +25,10 @@ from fullband.evaluate.paper import CORPORA, paper_table, read_suite, sensitivit
 from fullband.evaluate.report import markdown_table, read_rows
 
 PROJECT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "docs/results.md", "docs/reliability.md")
+DOCUMENTS = ("README.md", "docs/results.md", "docs/reliability.md", "docs/scale.md")
 _TABLE = re.compile(
     r"(<!-- (rows|speed|content|training|systems|bands|paper|sensitivity|margin|filters|readout"
-    r"|speech|kill|batches|parts): "
+    r"|speech|kill|batches|parts|scale): "
     r"(\S+)((?: \S+)*?) -->\n)"
     r"(.*?)(<!-- end -->)",
     re.DOTALL,
@@ -68,6 +68,7 @@ def filled(text: str) -> str:
             "speech": speech_suite_table,
             "readout": readout_table,
             "rows": rows_table,
+            "scale": scale_table,
             "speed": speed_table,
             "systems": systems_table,
             "training": training_table,
@@ -161,6 +162,36 @@ def speech_speed_table(path: Path) -> str:
         f"commit {measured['commit']}, {measured['date']}"
     )
     return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
+
+
+def scale_table(path: Path) -> str:
+    """Hours of audio per core-hour, and what ten million hours take at the rate of messages."""
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    lines = [
+        "| recordings | workers | hours per core-hour | on the clock, with the start |",
+        "|---|---|---|---|",
+    ]
+    for row in measured["rows"]:
+        lines.append(
+            f"| {row['files']} of {row['length_s']} s | {row['workers']} | "
+            f"{row['hours_per_cpu_hour']:g} | {row['hours_per_worker_hour']:g} |"
+        )
+    per_hour = [row["hours_per_cpu_hour"] for row in measured["rows"] if row["kind"] == "messages"]
+    core_hours = 1e7 / min(per_hour)
+    where = (
+        f"model `{measured['model']}`; {measured['machine']}, load {measured['load_before']} "
+        f"before; commit {measured['commit']}, {measured['date']}"
+    )
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Ten million hours at {min(per_hour):g} hours per core-hour: {core_hours:,.0f} "
+            f"core-hours, which are {core_hours / 1000 / 24:.0f} days of 1,000 cores.",
+            "",
+            f"{where}. Figures: `{path.relative_to(PROJECT)}`.",
+        ]
+    )
 
 
 def oracle_table(path: Path) -> str:

@@ -20,6 +20,8 @@ EXTRAS = (
     "onnxscript",
     "safetensors",
     "tensorboard",
+    "ray",
+    "fsspec",
 )
 WITHOUT_EXTRAS = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS}))\n"
 """None in `sys.modules` makes an import fail just as a missing package does."""
@@ -95,6 +97,13 @@ def test_training_says_which_extra_it_needs(tmp_path):
     assert len(result.stderr.splitlines()) == 1
     assert "pip install 'fullband[train]'" in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_scaling_says_which_extra_it_needs(tmp_path):
+    result = command_line("scale", str(tmp_path), str(tmp_path / "out"))
+    assert result.returncode == 1
+    assert result.stderr == "Error: this needs fsspec: pip install 'fullband[scale]'\n"
+    assert not (tmp_path / "out").exists()
 
 
 def test_evaluation_says_which_extra_it_needs(tmp_path):

@@ -153,3 +153,26 @@ def test_a_learning_curve_of_several_stages_counts_on(tmp_path: Path) -> None:
         ["| 250", "2"],
         ["| 350", "4"],
     ]
+
+
+def test_what_ten_million_hours_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_tables = the_filler()
+    monkeypatch.setattr(fill_tables, "PROJECT", tmp_path)
+    row = {"files": 9, "length_s": 60, "workers": 2, "hours_per_worker_hour": 10.0}
+    rows = [
+        {**row, "kind": "messages", "hours_per_cpu_hour": 50.0},
+        {**row, "kind": "prompts", "hours_per_cpu_hour": 40.0},
+    ]
+    about = {
+        "model": "m",
+        "machine": "M",
+        "load_before": 0.5,
+        "commit": "abc",
+        "date": "2026-11-25",
+    }
+    path = tmp_path / "speed.json"
+    path.write_text(json.dumps({**about, "rows": rows}))
+    table = fill_tables.scale_table(path)
+    assert "| 9 of 60 s | 2 | 50 | 10 |" in table
+    # 10,000,000 / 50 = 200,000; by 1,000 cores for 24 hours a day, 8.3 days.
+    assert "at 50 hours per core-hour: 200,000 core-hours, which are 8 days of 1,000 cores" in table

@@ -21,9 +21,8 @@ LADDER = (
     ("card",),
     ("corpora", "engine"),
     ("enhancement",),
-    ("inspection", "batch", "evaluate"),
-    ("batch_run",),
-    ("train",),
+    ("inspection", "batch", "evaluate", "spans"),
+    ("batch_run", "scale", "train"),
     ("cli", "__main__"),
 )
 """Each part may import from those above it in this list, and from itself. The package's own

@@ -78,6 +78,7 @@ class Model(Protocol):
         sample_rate: of its input and output in Hz; None for a baseline that works at any.
         entry_rate: the rate that recordings are brought to first; None for the recording's own.
         upsampling: how they get from there to `sample_rate`: `sinc` or `spline`.
+        stride: where a stream may begin, see `stage`.
         bandwidth_range_hz: where the content of what it widens may end, for a model that is told;
             else None. See `Card`.
     """
@@ -95,6 +96,9 @@ class Model(Protocol):
     def upsampling(self) -> str: ...
 
     @property
+    def stride(self) -> int: ...
+
+    @property
     def bandwidth_range_hz(self) -> tuple[float, float] | None: ...
 
     @property
@@ -107,11 +111,14 @@ class Model(Protocol):
             bandwidth_hz: where content ends, for a model that is told: a number, or `[F]`.
         """
 
-    def stage(self, channels: int, segments: Sequence[Segment] = ()) -> Stage | None:
+    def stage(
+        self, channels: int, segments: Sequence[Segment] = (), start: int = 0
+    ) -> BlockRunner | None:
         """The same over a stream; None where the model adds nothing to its upsampled input.
 
         Args:
             segments: where content ends, for a model that is told; positions at `sample_rate`.
+            start: the position of the stream's first sample, a multiple of `stride`.
         """
 
 
@@ -120,6 +127,7 @@ class Baseline:
 
     sample_rate = None
     entry_rate = None
+    stride = 1
     bandwidth_range_hz = None
     fills_holes = False
 
@@ -130,7 +138,7 @@ class Baseline:
     def run(self, audio: Audio, bandwidth_hz: Any = None) -> Audio:
         return audio
 
-    def stage(self, channels: int, segments: Sequence[Segment] = ()) -> None:
+    def stage(self, channels: int, segments: Sequence[Segment] = (), start: int = 0) -> None:
         return None
 
 
@@ -156,6 +164,7 @@ class OnnxModel:
         self.sample_rate = card.sample_rate
         self.entry_rate = card.entry_rate
         self.upsampling = card.upsampling
+        self.stride = card.stride
         self.bandwidth_range_hz = card.bandwidth_range_hz
         self.fills_holes = card.fills_holes
 
@@ -193,20 +202,20 @@ class OnnxModel:
         (wide,) = session.run(["wide"], given)
         return np.asarray(wide)
 
-    def stage(self, channels: int, segments: Sequence[Segment] = ()) -> BlockRunner:
-        stride = self.card.stride
+    def stage(self, channels: int, segments: Sequence[Segment] = (), start: int = 0) -> BlockRunner:
+        stride = self.stride
 
-        def run(audio: Audio, start: int) -> Audio:
+        def run(audio: Audio, position: int) -> Audio:
             if len(segments) < 2 or self.bandwidth_range_hz is None:
                 known_hz = segments[0].bandwidth_hz if segments else None
                 return self._run(self._session, audio, known_hz)
-            frames = start + stride * np.arange(1 + audio.shape[-1] // stride)
+            frames = position + stride * np.arange(1 + audio.shape[-1] // stride)
             bandwidth_hz = bandwidths_at(segments, frames)
             if np.all(bandwidth_hz >= self.bandwidth_range_hz[1]):
                 return audio  # nothing is missing here, and what the graph says is not used
             return self._run(self._session, audio, bandwidth_hz)
 
-        return BlockRunner(run, stride, self.card.context, channels)
+        return BlockRunner(run, stride, self.card.context, channels, start)
 
 
 class BlockRunner:
@@ -219,10 +228,18 @@ class BlockRunner:
         run: `[B, T]` and the position of its first sample to `[B, T]`, depending on at most
             `context` samples to each side, and the same wherever a block begins as long as that is
             a multiple of `stride`.
+        start: the position of the first sample that will be pushed, a multiple of `stride`. Blocks
+            lie on one grid, so that a part of a recording rounds as the whole does, `reach` from
+            the part's ends.
     """
 
     def __init__(
-        self, run: Callable[[Audio, int], Audio], stride: int, context: int, channels: int
+        self,
+        run: Callable[[Audio, int], Audio],
+        stride: int,
+        context: int,
+        channels: int,
+        start: int = 0,
     ) -> None:
         self._run = run
         self._context = -(-context // stride) * stride
@@ -230,14 +247,19 @@ class BlockRunner:
         self._block = max(stride, samples // stride * stride)
         self._held = np.zeros((channels, 0), np.float32)
         self._lead = 0  # samples held in front of the next one to be given out
-        self._position = 0  # of the first sample that is held
+        self._position = start  # of the first sample that is held
         self._running: deque[Future[Audio]] = deque()
+
+    @property
+    def reach(self) -> int:
+        """Samples to each side that can change a sample of the result, be it by rounding."""
+        return self._block + self._context
 
     def push(self, block: Audio) -> Audio:
         self._held = np.concatenate([self._held, block], axis=-1)
         pieces = []
-        while self._held.shape[-1] >= self._lead + self._block + self._context:
-            self._begin(self._block)
+        while self._held.shape[-1] >= self._lead + self._next() + self._context:
+            self._begin(self._next())
             pieces += self._finished(_ABREAST)
         pieces += self._finished(_ABREAST)
         return np.concatenate(pieces, axis=-1) if pieces else self._held[:, :0]
@@ -245,10 +267,14 @@ class BlockRunner:
     def flush(self) -> Audio:
         pieces = []
         while self._held.shape[-1] > self._lead:
-            self._begin(min(self._block, self._held.shape[-1] - self._lead))
+            self._begin(min(self._next(), self._held.shape[-1] - self._lead))
             pieces += self._finished(_ABREAST)
         pieces += self._finished(0)
         return np.concatenate(pieces, axis=-1) if pieces else self._held[:, :0]
+
+    def _next(self) -> int:
+        """How long the next block is: up to the next line of the grid."""
+        return self._block - (self._position + self._lead) % self._block
 
     def _begin(self, length: int) -> None:
         """Have the next block run."""

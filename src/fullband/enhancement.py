@@ -26,6 +26,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ from fullband.audio.holes import LOOKED_AT_HZ, RIDDLED, HoleMeter
 from fullband.audio.level import LevelMeter, model_gain
 from fullband.audio.mirror import BELOW_MIRROR
 from fullband.audio.raw import RawFormat
-from fullband.audio.resample import PASSED, Resampler
+from fullband.audio.resample import PASSED, REACH, Resampler
 from fullband.audio.samples import Audio, as_audio, check_sample_rate
 from fullband.engine import Model, Stage, choose_model, open_model
 from fullband.errors import AudioError, OutputError
@@ -58,6 +59,7 @@ __all__ = [
     "Enhancer",
     "Summary",
     "analyse",
+    "check_bandwidth",
     "enhance",
     "enhance_file",
     "load",
@@ -205,7 +207,15 @@ def analyse(
 
 
 class EnhanceStage:
-    """The signal path for one recording: push its blocks, then flush.
+    """The signal path for one recording, or from one of its samples on: push blocks, then flush.
+
+    Args:
+        start: the position of the first sample that will be pushed. It has to be a whole number of
+            samples, and of the model's strides, at every rate on the way: see `fullband.spans`.
+
+    Attributes:
+        reach_s: how far from both ends of what was pushed the result equals that of the whole
+            recording.
 
     Shape:
         push: block `[C, T]` at the source's rate, result `[C, T']` at `target_rate`; together
@@ -213,10 +223,16 @@ class EnhanceStage:
     """
 
     def __init__(
-        self, model: Model, analysis: Analysis, target_rate: int, detail: float = FULL_DETAIL
+        self,
+        model: Model,
+        analysis: Analysis,
+        target_rate: int,
+        detail: float = FULL_DETAIL,
+        start: int = 0,
     ) -> None:
         source_rate, channels = analysis.sample_rate, analysis.channels
         model_rate = model.sample_rate or target_rate
+        self.reach_s = REACH / min(source_rate, target_rate)
         bands = _missing_bands(model, analysis, model_rate, target_rate)
         missing = any(band.stop_hz is not None for band in bands)
         self.added = missing and analysis.peak > 0 and detail > 0
@@ -229,7 +245,7 @@ class EnhanceStage:
             # Open as far below the mirror as there is content, shut as far above it.
             pass_hz = BELOW_MIRROR * analysis.mirror_hz
             width_hz = 2 * (analysis.mirror_hz - pass_hz)
-            self._cleaning = Fir(lowpass_kernel(source_rate, pass_hz, width_hz), channels)
+            self._cleaning = Fir(lowpass_kernel(source_rate, pass_hz, width_hz), channels, start)
         # The model sees every channel at the same level, so that a voice panned to a side gets the
         # same new band in both, panned likewise; but what a far quieter one holds stays quieter.
         quietest_db = analysis.level_db - _QUIETER_DB
@@ -241,7 +257,8 @@ class EnhanceStage:
             self._base = Resampler(source_rate, model_rate, channels)
         self._told = model.bandwidth_range_hz is not None
         segments = [Segment(band.start, band.bandwidth_hz) for band in bands]
-        network = model.stage(channels, segments if self._told else ())
+        model_start = int(Fraction(model_rate, source_rate) * start)
+        network = model.stage(channels, segments if self._told else (), model_start)
         stages = [] if self._told else _upsampling(model, analysis, model_rate)
         self._predicted = _Chain([*stages, *([] if network is None else [network])])
         kernels = [
@@ -252,11 +269,14 @@ class EnhanceStage:
         ]
         starts = [band.start for band in bands]
         fade = round(_FADE_S * model_rate)
-        self._new_band = _Chain(
-            [
-                SwitchedFir(kernels, starts, fade, channels),
-                Resampler(model_rate, target_rate, channels),
-            ]
+        highpass = SwitchedFir(kernels, starts, fade, channels, model_start)
+        self._new_band = _Chain([highpass, Resampler(model_rate, target_rate, channels)])
+        # Source to entry to model to target rate, with a filter in front, and two at the model's.
+        lowest_rate = min(source_rate, model_rate, target_rate, model.entry_rate or source_rate)
+        self.reach_s = (
+            3 * REACH / lowest_rate
+            + (0 if self._cleaning is None else self._cleaning.reach) / source_rate
+            + (highpass.reach + (0 if network is None else network.reach)) / model_rate
         )
         self._difference = _Pairs(channels)
         self._sum = _Pairs(channels)
@@ -396,8 +416,8 @@ class Enhancer:
         channels = np.atleast_2d(samples)
         size = max(1, BLOCK_SAMPLES // len(channels))
         blocks = [channels[:, i : i + size] for i in range(0, channels.shape[-1], size)]
-        analysis = analyse(blocks, source_rate, _check_bandwidth(bandwidth_hz, source_rate))
-        model, target_rate = self._plan(analysis, rate)
+        analysis = analyse(blocks, source_rate, check_bandwidth(bandwidth_hz, source_rate))
+        model, target_rate = self.plan(analysis, rate)
         stage = EnhanceStage(model, analysis, target_rate, detail)
         wide = np.concatenate([*map(stage.push, blocks), stage.flush()], axis=-1)
         return (wide[0] if samples.ndim == 1 else wide), target_rate
@@ -424,10 +444,10 @@ class Enhancer:
         with AudioReader(source, raw) as reader:
             subtype = subtype or subtype_like(reader.info, os.fspath(target), depth)
             source_rate = reader.info.sample_rate
-            known_hz = _check_bandwidth(bandwidth_hz, source_rate)
+            known_hz = check_bandwidth(bandwidth_hz, source_rate)
             advance = _progress(progress, reader.info.frames)
             analysis = analyse(advance(reader.blocks()), source_rate, known_hz)
-            model, target_rate = self._plan(analysis, rate)
+            model, target_rate = self.plan(analysis, rate)
             stage = EnhanceStage(model, analysis, target_rate, detail)
             frames = round(analysis.frames * target_rate / source_rate)
             with AudioWriter(
@@ -461,7 +481,12 @@ class Enhancer:
             notes=(*reader.info.notes, *_chosen(reader.name, writer), *writer.notes),
         )
 
-    def _plan(self, analysis: Analysis, rate: int | None) -> tuple[Model, int]:
+    def plan(self, analysis: Analysis, rate: int | None = None) -> tuple[Model, int]:
+        """The model for a recording, and the rate of its result.
+
+        Raises:
+            ModelError, AudioError: as `enhance`.
+        """
         name = self.model
         if name == AUTO:
             name = choose_model(analysis.bandwidth_hz, analysis.kind)
@@ -573,8 +598,12 @@ def enhance_file(
     )
 
 
-def _check_bandwidth(bandwidth_hz: Any, sample_rate: int) -> float | None:
-    """The bandwidth that a caller gives, if this recording can have it."""
+def check_bandwidth(bandwidth_hz: Any, sample_rate: int) -> float | None:
+    """The bandwidth that a caller gives, if this recording can have it.
+
+    Raises:
+        AudioError: it is no number, or outside the limits.
+    """
     if bandwidth_hz is None:
         return None
     if not _is_number(bandwidth_hz):

@@ -17,6 +17,7 @@ __all__ = [
     "ModelError",
     "OutputError",
     "SettingsError",
+    "WorkerError",
     "reason",
 ]
 
@@ -55,6 +56,10 @@ class DependencyError(FullbandError, ImportError):
 
 class DownloadError(FullbandError, OSError):
     """A download that failed, or whose content is not what it should be."""
+
+
+class WorkerError(FullbandError, RuntimeError):
+    """A worker process that died of what it was given, or a cluster that cannot be reached."""
 
 
 def reason(error: Exception) -> str:

@@ -64,18 +64,26 @@ class Fir:
 
     Args:
         kernel: `[N]`, N odd.
+        start: the position of the first sample that will be pushed. Transforms lie on one grid, so
+            that a part of a recording rounds as the whole does, `reach` from the part's ends.
 
     Shape:
         push: block `[C, T]`, result `[C, T']`; with what `flush` gives, as many as went in.
     """
 
-    def __init__(self, kernel: np.ndarray, channels: int) -> None:
+    def __init__(self, kernel: np.ndarray, channels: int, start: int = 0) -> None:
         self._half = len(kernel) // 2
         self._length = 1 << max(14, (8 * len(kernel)).bit_length())
         self._response = self._transform(kernel)
         # `half` zeros before the first sample, then 2 * half of history.
-        self._held = np.zeros((channels, self._half), np.float32)
-        self._position = -self._half  # of the first sample that is held
+        self._early = start % (self._length - 2 * self._half)  # results of before the start
+        self._held = np.zeros((channels, self._half + self._early), np.float32)
+        self._position = start - self._early - self._half  # of the first sample that is held
+
+    @property
+    def reach(self) -> int:
+        """Samples to each side that can change a sample of the result, be it by rounding."""
+        return self._length
 
     def push(self, block: Audio) -> Audio:
         self._held = np.concatenate([self._held, block], axis=-1)
@@ -87,10 +95,13 @@ class Fir:
             self._position += step
             start += step
         self._held = self._held[:, start:]
-        return np.concatenate(pieces, axis=-1) if pieces else self._held[:, :0]
+        result = np.concatenate(pieces, axis=-1) if pieces else self._held[:, :0]
+        early = min(self._early, result.shape[-1])
+        self._early -= early
+        return result[:, early:]
 
     def flush(self) -> Audio:
-        remaining = self._held.shape[-1] - self._half
+        remaining = self._held.shape[-1] - self._half - self._early
         tail = np.zeros((self._held.shape[0], self._length + self._half), np.float32)
         return self.push(tail)[:, : max(0, remaining)]
 
@@ -119,16 +130,22 @@ class SwitchedFir(Fir):
         kernels: `[N]`, N odd, each; None lets nothing through.
         starts: the sample at which each takes over; the first is 0.
         fade: over how many samples, half of them before that; no two fades may overlap.
+        start: as for `Fir`.
 
     Shape:
         push: as `Fir`.
     """
 
     def __init__(
-        self, kernels: Sequence[np.ndarray | None], starts: Sequence[int], fade: int, channels: int
+        self,
+        kernels: Sequence[np.ndarray | None],
+        starts: Sequence[int],
+        fade: int,
+        channels: int,
+        start: int = 0,
     ) -> None:
         longest = max((len(kernel) for kernel in kernels if kernel is not None), default=1)
-        super().__init__(np.zeros(longest), channels)
+        super().__init__(np.zeros(longest), channels, start)
         self._starts = np.asarray(starts)
         self._fade = max(1, fade)
         known: dict[bytes, np.ndarray] = {}  # a recording may come back to the same one often

@@ -14,6 +14,7 @@ import click
 from fullband.cli.corpora import corpora
 from fullband.cli.enhancing import enhance, inspect, models
 from fullband.cli.research import evaluate, export, refit, report, train
+from fullband.cli.scale import scale
 from fullband.cli.shared import one_line
 from fullband.errors import FullbandError
 from fullband.version import __version__
@@ -55,9 +56,10 @@ def _extra_for(module: str) -> str | None:
     needs = {
         "train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "onnx", "onnxscript"),
         "evaluate": ("scipy",),
+        "scale": ("ray", "fsspec", "s3fs"),
     }
     return next((extra for extra, modules in needs.items() if module in modules), None)
 
 
-for command in (enhance, inspect, models, corpora, train, export, refit, evaluate, report):
+for command in (enhance, scale, inspect, models, corpora, train, export, refit, evaluate, report):
     main.add_command(command)

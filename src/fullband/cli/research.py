@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -42,7 +43,9 @@ def train(
 
     run = Path(run_folder) if run_folder else Path("runs") / Path(recipe).stem
     console = open_console()
-    with progress_bar(console) as bar:
+    # torchrun and Fabric tell the processes that they start which of them they are.
+    is_first = os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
+    with progress_bar(console, hidden=not is_first) as bar:
         task = bar.add_task("training", total=config.schedule.steps)
 
         def report(step: int, steps: int, parts: dict[str, float]) -> None:
@@ -55,6 +58,8 @@ def train(
             report=report,
             start_from=Path(start_from) if start_from else None,
         )
+    if not is_first:
+        return
     console.print(
         f"{progress.step} of {config.schedule.steps} steps in {progress.seconds / 60:.1f} minutes; "
         f"best validation score {progress.best_score:.3f} at step {progress.best_step}; {run}",

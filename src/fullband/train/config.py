@@ -30,6 +30,7 @@ class DataConfig:
             makes tones and noise instead, for tests.
         train_files: train on so many files of the split, evenly spread over it; 0 is all of them.
         patch_samples: length of a training patch at the model's rate.
+        batch_size: patches of a step, of all processes together.
         gain_db: recordings are brought to the reference level, give or take this much.
         speed: playback speed is varied by up to this fraction, which moves pitch and formants.
         equaliser_db, room, noise, noise_db: for models that take any bandwidth: how far a random
@@ -172,7 +173,8 @@ class RunConfig:
         select: validation metrics and their weights; the checkpoint with the highest weighted sum
             is kept as the best.
         precision: `auto` is bf16 where the hardware has it, else float32.
-        accelerator, devices, strategy: as Lightning Fabric takes them.
+        accelerator, devices, strategy: as Lightning Fabric takes them; under torchrun, which says
+            itself how many processes there are, `devices` does not count.
     """
 
     seed: int = 0

@@ -5,11 +5,17 @@
 Run it again to go on from the last checkpoint; `--set section.key=value` changes a recipe. A run
 folder holds `config.json` (the resolved recipe), `last/` and `best/` (checkpoints), `log.jsonl`
 and `tensorboard/`.
+
+Several processes (`--set run.devices=2`, or torchrun) give the weights that one would: each draws
+the same batch and runs its share of it through the network, and the losses are those of the whole
+batch, since some are no mean over its items. Only the first process validates and writes.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -43,6 +49,9 @@ from fullband.train.task import Drawn, NarrowingTask, PairTask, Part, Task
 
 __all__ = ["train"]
 
+_WHERE_IT_RUNS = ("run.accelerator", "run.devices", "run.strategy", "data.workers")
+"""Settings that may change when a training goes on, since its course does not."""
+
 
 def train(
     config: TrainConfig,
@@ -71,16 +80,11 @@ def train(
     run.mkdir(parents=True, exist_ok=True)
     _remember(config, run)
 
-    fabric = lightning_fabric.Fabric(
-        accelerator=config.run.accelerator,
-        devices=config.run.devices,
-        strategy=config.run.strategy,
-        precision=_precision(config),  # type: ignore[arg-type]
-    )
-    fabric.launch()
+    fabric = _launched(config)
     fabric.seed_everything(config.run.seed, verbose=False)
 
     bare = build_model(config.model)
+    share = _share(config, bare, fabric)
     if start_from is not None:
         _begin_from(start_from, bare)
     sample_rate = bare.config.sample_rate
@@ -101,15 +105,9 @@ def train(
         adversary = fabric.setup(*adversary)
     average = {name: value.to(fabric.device) for name, value in average.items()}
 
-    # A batch of its own for every process.
-    draws = range(
-        progress.step * fabric.world_size + fabric.global_rank,
-        config.schedule.steps * fabric.world_size,
-        fabric.world_size,
-    )
-    drawn = _ahead(task.draw, draws, config.data.workers)
+    drawn = _ahead(task.draw, range(progress.step, config.schedule.steps), config.data.workers)
     clip_norm = config.optimiser.clip_norm
-    with TrainLog(run) as log:
+    with TrainLog(run, silent=not fabric.is_global_zero) as log:
         earlier = progress.seconds
         while progress.step < config.schedule.steps:
             step = progress.step
@@ -120,7 +118,7 @@ def train(
 
             inputs, wide, band = task.batch(next(drawn), fabric)
             model.train()
-            predicted = model(*inputs)
+            predicted = _gathered(model(*(part[share] for part in inputs)), fabric)
             loss, parts = compute_loss(config.loss, predicted, wide, band)
             if adversary is not None and band is not None:
                 # First the discriminator learns to tell the two apart, then the network to be
@@ -136,7 +134,8 @@ def train(
                 fabric.backward(told_apart)
                 judge_optimiser.step()
                 judge.requires_grad_(False)
-                real, taken = judge(wide, *place), judge(predicted, *place)
+                with fabric.no_backward_sync(judge, enabled=fabric.world_size > 1):
+                    real, taken = judge(wide, *place), judge(predicted, *place)
                 judge.requires_grad_(True)
                 more = {
                     "adversarial": adversarial_loss(taken),
@@ -159,12 +158,15 @@ def train(
             progress.seconds = earlier + time.monotonic() - begun
             finished = progress.step == config.schedule.steps
             out_of_time = max_minutes is not None and time.monotonic() - begun > 60 * max_minutes
-            if report is not None:
+            if max_minutes is not None:  # by one clock, or some would wait for others for ever
+                out_of_time = fabric.broadcast(out_of_time)
+            if report is not None and fabric.is_global_zero:
                 report(progress.step, config.schedule.steps, parts)
             if progress.step % 50 == 0 or finished:
                 log.write("train", progress.step, {**parts, "learning_rate": rate})
             if progress.step % config.run.validate_every == 0 or finished:
-                scores = _validate(bare, average, task)
+                scores = _validate(bare, average, task) if fabric.is_global_zero else {}
+                scores = fabric.broadcast(scores)
                 log.write("valid", progress.step, {**scores, "seconds": progress.seconds})
                 score = _weighted(scores, config.run.select)
                 if score > progress.best_score:
@@ -187,6 +189,54 @@ def train(
             if out_of_time:
                 break
     return progress
+
+
+def _launched(config: TrainConfig) -> lightning_fabric.Fabric:
+    """This process among all that train, started by torchrun or to be started now."""
+    devices, nodes = config.run.devices, 1
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
+        nodes = int(os.environ["WORLD_SIZE"]) // devices
+    fabric = lightning_fabric.Fabric(
+        accelerator=config.run.accelerator,
+        devices=devices,
+        num_nodes=nodes,
+        strategy=config.run.strategy,
+        precision=_precision(config),  # type: ignore[arg-type]
+    )
+    fabric.launch()
+    return fabric
+
+
+def _share(config: TrainConfig, model: Network, fabric: lightning_fabric.Fabric) -> slice:
+    """Which items of a batch this process runs through the network."""
+    count = fabric.world_size
+    if count > 1 and not any(each.requires_grad for each in model.parameters()):
+        raise SettingsError("this model is solved for, not trained: one process does that")
+    if config.data.batch_size % count:
+        raise SettingsError(
+            f"data.batch_size {config.data.batch_size} cannot be shared out to {count} processes"
+        )
+    size = config.data.batch_size // count
+    return slice(fabric.global_rank * size, (fabric.global_rank + 1) * size)
+
+
+def _gathered(predicted: Tensor, fabric: lightning_fabric.Fabric) -> Tensor:
+    """What all processes have predicted, in the batch's order.
+
+    Every process has the loss of all of it then, and of its gradient what is due to its own share.
+    Weights' gradients are averaged over processes afterwards, where their sum is meant: so each
+    share is taken so many times.
+    """
+    count = fabric.world_size
+    if count == 1:
+        return predicted
+    if predicted.requires_grad:
+        predicted.register_hook(lambda gradient: gradient * count)  # type: ignore[no-untyped-call]
+    shares = [torch.empty_like(predicted) for _ in range(count)]
+    torch.distributed.all_gather(shares, predicted.detach().contiguous())
+    shares[fabric.global_rank] = predicted
+    return torch.cat(shares)
 
 
 def _task(config: TrainConfig, model: Network, training: Part, validation: Part) -> Task[Any]:
@@ -289,18 +339,23 @@ def _remember(config: TrainConfig, run: Path) -> None:
     resolved = to_dict(config)
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
+        if before == resolved:
+            return
         changed = [
             f"{section}.{key}"
             for section, values in resolved.items()
             for key, value in values.items()
             if before.get(section, {}).get(key) != value
+            and f"{section}.{key}" not in _WHERE_IT_RUNS
         ]
         if changed:
             raise SettingsError(
                 f"{run}: was begun with another {', '.join(changed)}; "
                 "give the old recipe or another --run folder"
             )
-    path.write_text(json.dumps(resolved, indent=2) + "\n", encoding="utf-8")
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")  # others may be reading
+    part.write_text(json.dumps(resolved, indent=2) + "\n", encoding="utf-8")
+    part.replace(path)
 
 
 def _precision(config: TrainConfig) -> str:

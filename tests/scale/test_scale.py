@@ -40,7 +40,9 @@ RATE = 8000
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """Two nodes of a worker each, for all tests here: they take some seconds to start."""
+    folder = tempfile.mkdtemp(prefix="fb-")  # names of sockets are short
     environment = {
+        "RAY_TMPDIR": folder,
         "RAY_USAGE_STATS_ENABLED": "0",
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
@@ -53,12 +55,8 @@ def cluster() -> Iterator[None]:
         import ray
         from ray.cluster_utils import Cluster
 
-        folder = tempfile.mkdtemp(prefix="fb-")  # names of sockets are short
         node = {"num_cpus": 1, "object_store_memory": 100 << 20}
-        nodes = Cluster(
-            initialize_head=True,
-            head_node_args={**node, "temp_dir": folder, "include_dashboard": False},
-        )
+        nodes = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
         try:
             nodes.add_node(**node)
             ray.init(nodes.address, log_to_driver=False, logging_level="ERROR")

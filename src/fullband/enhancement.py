@@ -34,7 +34,7 @@ import numpy as np
 
 from fullband.audio.bandwidth import BandwidthMeter, Segment
 from fullband.audio.content import ContentKind, ContentMeter
-from fullband.audio.file import BLOCK_SAMPLES, AudioReader, AudioWriter
+from fullband.audio.file import BLOCK_SAMPLES, AudioReader, AudioWriter, refuse_existing
 from fullband.audio.filters import (
     Fir,
     SwitchedFir,
@@ -49,8 +49,9 @@ from fullband.audio.mirror import BELOW_MIRROR
 from fullband.audio.raw import RawFormat
 from fullband.audio.resample import PASSED, REACH, Resampler
 from fullband.audio.samples import Audio, as_audio, check_sample_rate
+from fullband.audio.sandbox import Limits, open_reader
 from fullband.engine import Model, Stage, choose_model, open_model
-from fullband.errors import AudioError, OutputError
+from fullband.errors import AudioError, AudioFileError, OutputError
 from fullband.models.spline import SplineInterpolator
 
 __all__ = [
@@ -436,12 +437,13 @@ class Enhancer:
         depth: str | None = None,
         bitrate_kbps: float | None = None,
         dither: bool = True,
+        sandbox: Limits | None = None,
     ) -> Summary:
         """Enhance a file in blocks; see `fullband.enhance_file`."""
         begun = time.monotonic()
         detail = _check_detail(detail)
         _refuse_same(source, target, force)
-        with AudioReader(source, raw) as reader:
+        with open_reader(source, sandbox, raw) as reader:
             subtype = subtype or subtype_like(reader.info, os.fspath(target), depth)
             source_rate = reader.info.sample_rate
             known_hz = check_bandwidth(bandwidth_hz, source_rate)
@@ -457,14 +459,18 @@ class Enhancer:
                 subtype,
                 force,
                 frames,
-                like=reader,
+                like=reader if isinstance(reader, AudioReader) else reader.info,
                 dither=dither,
                 bitrate_kbps=bitrate_kbps,
             ) as writer:
                 # Blocks that are still of bounded size once they are at the higher rate.
                 growth = max(1, target_rate // source_rate)
+                left = analysis.frames
                 for block in advance(reader.blocks(BLOCK_SAMPLES // growth)):
+                    left -= block.shape[-1]
                     writer.write(stage.push(block))
+                if left:
+                    raise AudioFileError(f"{reader.name}: changed while it was read")
                 writer.write(stage.flush())
         return Summary(
             source=reader.name,
@@ -558,6 +564,7 @@ def enhance_file(
     depth: str | None = None,
     bitrate_kbps: float | None = None,
     dither: bool = True,
+    sandbox: Limits | None = None,
 ) -> Summary:
     """Enhance a file of any length in bounded memory. The target appears whole or not at all.
 
@@ -574,6 +581,7 @@ def enhance_file(
         depth: `16`, `24` or `32f` bits for the target; None keeps the source's.
         bitrate_kbps: of a lossy target, for all channels together; None is 128 for each.
         dither: add noise of one step before samples are rounded to 16 bits.
+        sandbox: have the source decoded in a process of its own, with these limits.
 
     Raises:
         MissingFileError, AudioFileError: the source cannot be read.
@@ -595,6 +603,7 @@ def enhance_file(
         depth,
         bitrate_kbps,
         dither,
+        sandbox,
     )
 
 
@@ -699,14 +708,13 @@ def _refuse_same(
         return
     check_installed(os.fspath(target))
     path = Path(target)
-    if not path.exists():
-        return
-    if os.fspath(source) != "-" and Path(source).exists() and path.samefile(source):
+    try:
+        is_same = os.fspath(source) != "-" and path.samefile(source)
+    except (OSError, ValueError):  # one of them is not there
+        is_same = False
+    if is_same:
         raise OutputError(f"{path}: is the input itself; choose another output")
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder; give a file name")
-    if not force:
-        raise OutputError(f"{path}: exists already; use --force to replace it")
+    refuse_existing(path, force)
 
 
 def _chosen(source: str, writer: AudioWriter) -> Iterator[str]:

@@ -19,11 +19,25 @@ __all__ = [
     "SettingsError",
     "WorkerError",
     "reason",
+    "shown",
 ]
 
 
+def shown(text: str) -> str:
+    """The text with everything escaped that would break the line or command the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+
+
 class FullbandError(Exception):
-    """The root of every error raised by fullband."""
+    """The root of every error raised by fullband. Its message is one line, whatever the name of a
+    file in it holds."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shown(message))
 
 
 class AudioError(FullbandError, ValueError):
@@ -66,4 +80,6 @@ def reason(error: Exception) -> str:
     """What the system or a library says went wrong, as part of a line."""
     said = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
     said = str(said).strip().rstrip(".")
+    if said.startswith("File does not exist"):
+        return "damaged"  # what libsndfile says of damage in MP3
     return said.lower() if isinstance(error, OSError) else said

@@ -11,6 +11,7 @@ from pathlib import Path
 from fullband.audio.file import AudioFile, AudioReader
 from fullband.audio.picture import Panel, SpectrogramMeter, draw_spectrograms, feed
 from fullband.audio.raw import RawFormat
+from fullband.audio.sandbox import Limits, SandboxedReader, open_reader
 from fullband.enhancement import Analysis, analyse
 from fullband.errors import OutputError
 
@@ -29,18 +30,20 @@ def inspect_file(
     path: str | os.PathLike[str],
     picture: str | os.PathLike[str] | None = None,
     raw: str | RawFormat | None = None,
+    sandbox: Limits | None = None,
 ) -> Inspection:
     """Find out rate, channels, length, level and bandwidth of a file of any length.
 
     Args:
         picture: where to draw its spectrogram as PNG, with the bandwidth marked.
         raw: how the samples of a file without a header are stored, as in `mulaw:8000`.
+        sandbox: have it decoded in a process of its own, with these limits.
 
     Raises:
         MissingFileError, AudioFileError, DependencyError: the file cannot be read.
         OutputError: the picture cannot be written.
     """
-    with AudioReader(path, raw) as reader:
+    with open_reader(path, sandbox, raw) as reader:
         analysis = analyse(reader.blocks(), reader.info.sample_rate)
         if picture is not None:
             nyquist = reader.info.sample_rate / 2
@@ -53,18 +56,20 @@ def compare_picture(
     files: Sequence[str | os.PathLike[str]],
     mark_hz: float | None = None,
     raw: str | RawFormat | None = None,
+    sandbox: Limits | None = None,
 ) -> None:
     """Draw the spectrograms of several files above each other on one frequency axis, as PNG.
 
     Args:
         mark_hz: a frequency to mark on each, for example where the first one's content ends.
         raw: how the samples of the first are stored, if it has no header.
+        sandbox: have them decoded in processes of their own, with these limits.
 
     Raises:
         MissingFileError, AudioFileError: a file cannot be read.
         OutputError: the picture cannot be written.
     """
-    readers = [AudioReader(path, None if at else raw) for at, path in enumerate(files)]
+    readers = [open_reader(path, sandbox, None if at else raw) for at, path in enumerate(files)]
     try:
         highest_hz = max(reader.info.sample_rate for reader in readers) / 2
         _draw(picture, [_panel(reader, highest_hz, mark_hz) for reader in readers])
@@ -73,7 +78,9 @@ def compare_picture(
             reader.close()
 
 
-def _panel(reader: AudioReader, highest_hz: float, mark_hz: float | None) -> Panel:
+def _panel(
+    reader: AudioReader | SandboxedReader, highest_hz: float, mark_hz: float | None
+) -> Panel:
     info = reader.info
     meter = SpectrogramMeter(info.sample_rate, info.frames, highest_hz)
     title = f"{Path(info.name).name}   {info.sample_rate} Hz"

@@ -9,10 +9,12 @@ nothing behind.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.util
 import io
 import os
 import shutil
+import stat
 import sys
 import tempfile
 import wave
@@ -86,7 +88,7 @@ class AudioReader:
     """An open audio file that gives its samples in blocks, as often as asked.
 
     What it is is judged by its content. Standard input (`-`) is kept in a temporary file, since a
-    stream cannot be read twice.
+    stream cannot be read twice, unless it is a file itself.
 
     Args:
         raw: how the samples of a file without a header are stored, as `RawFormat.parse` takes it.
@@ -129,9 +131,10 @@ class AudioReader:
                     raise AudioFileError(f"{self.name}: {error}") from None
                 done += block.shape[-1]
                 yield block
-        except soundfile.LibsndfileError as error:
-            raise self._damaged(done, reason(error)) from None
-        except ffmpeg_errors() as error:
+        except AudioFileError:
+            raise
+        except (soundfile.LibsndfileError, ValueError, *ffmpeg_errors()) as error:
+            # ValueError is soundfile's, where the decoder says that it stands behind the end.
             raise self._damaged(done, reason(error)) from None
         if not done:
             raise AudioFileError(f"{self.name}: holds no samples")
@@ -158,25 +161,11 @@ class AudioReader:
 
     def _open_bytes(self) -> IO[bytes]:
         if self.path == "-":
-            spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
-            shutil.copyfileobj(sys.stdin.buffer, spool)
-            if not spool.tell():
-                spool.close()
-                raise AudioFileError("standard input: is empty")
-            spool.flush()
-            return spool
-        path = Path(self.path)
-        if not path.exists():
-            raise MissingFileError(f"{self.name}: no such file")
-        if path.is_dir():
-            raise AudioFileError(f"{self.name}: is a folder, not a file")
-        if not path.is_file():
-            raise AudioFileError(f"{self.name}: is not a regular file")
-        if not path.stat().st_size:
-            raise AudioFileError(f"{self.name}: is empty")
+            return spooled_input()
+        self._check_is_file()
         try:
             # Without a buffer of its own: libsndfile reads the same descriptor.
-            return path.open("rb", buffering=0)
+            return Path(self.path).open("rb", buffering=0)
         except PermissionError:
             raise AudioFileError(f"{self.name}: may not be read (permissions)") from None
 
@@ -213,6 +202,21 @@ class AudioReader:
         head = self._bytes.read(_SNIFFED)
         self._bytes.seek(0)
         return head
+
+    def _check_is_file(self) -> None:
+        """Refuse what is no file without opening it: a device never ends, a pipe never begins."""
+        try:
+            status = Path(self.path).stat()
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a null in the name
+            raise MissingFileError(f"{self.name}: no such file") from None
+        except OSError as error:
+            raise AudioFileError(f"{self.name}: cannot be read ({reason(error)})") from None
+        if stat.S_ISDIR(status.st_mode):
+            raise AudioFileError(f"{self.name}: is a folder, not a file")
+        if not stat.S_ISREG(status.st_mode):
+            raise AudioFileError(f"{self.name}: is not a regular file")
+        if not status.st_size:
+            raise AudioFileError(f"{self.name}: is empty")
 
     def _check(self) -> None:
         info = self.info
@@ -252,7 +256,7 @@ class AudioWriter:
             the first of them (in integer formats, whose header can be written beforehand), and a
             WAV file beyond 4 GB becomes RF64.
         like: an open file whose tags, cover art and loudspeakers the new one has too, and where
-            both are video, its picture.
+            both are video, its picture. What is known of a file gives the loudspeakers alone.
         dither: add noise of one step before samples are rounded to 16 bits or fewer.
         bitrate_kbps: of lossy formats, for all channels together; None is 128 for each.
 
@@ -273,7 +277,7 @@ class AudioWriter:
         subtype: str | None = None,
         force: bool = False,
         frames: int | None = None,
-        like: AudioReader | None = None,
+        like: AudioReader | AudioFile | None = None,
         dither: bool = False,
         bitrate_kbps: float | None = None,
     ) -> None:
@@ -306,11 +310,13 @@ class AudioWriter:
             folder = Path(tempfile.gettempdir())
         else:
             folder = self._target.parent
-            self._refuse_existing()
+            refuse_existing(self._target, force)
         self._temporary = temporary_name(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._sink = self._open_sink(like)
+            known = like.info if isinstance(like, AudioReader) else like
+            mask = 0 if known is None else known.mask
+            self._sink = self._open_sink(like if isinstance(like, AudioReader) else None, mask)
             self._held = hold(self._temporary)
         except DependencyError as error:
             self._discard()
@@ -360,9 +366,8 @@ class AudioWriter:
                     self._sink.close()
             self._discard()
 
-    def _open_sink(self, like: AudioReader | None) -> SndfileSink | FfmpegSink:
+    def _open_sink(self, like: AudioReader | None, mask: int) -> SndfileSink | FfmpegSink:
         assert self._temporary is not None
-        mask = 0 if like is None else like.info.mask
         if mask.bit_count() != self.channels:
             mask = default_mask(self.channels)
         told = tags.Tags()
@@ -456,18 +461,12 @@ class AudioWriter:
                     shutil.copyfileobj(written, sys.stdout.buffer)
                     sys.stdout.buffer.flush()
             else:
-                self._refuse_existing()
+                refuse_existing(self._target, self._force)
                 os.replace(self._temporary, self._target)
         except (OSError, soundfile.LibsndfileError, *ffmpeg_errors()) as error:
             if isinstance(error, OutputError):
                 raise
             raise self._failed(error) from None
-
-    def _refuse_existing(self) -> None:
-        if self._target.is_dir():
-            raise OutputError(f"{self.name}: is a folder")
-        if self._target.exists() and not self._force:
-            raise OutputError(f"{self.name}: exists already; use --force to replace it")
 
     def _failed(self, error: Exception) -> OutputError:
         assert self._temporary is not None
@@ -565,6 +564,55 @@ def write(
         bitrate_kbps=bitrate_kbps,
     ) as writer:
         writer.write(channels)
+
+
+def refuse_existing(target: Path, force: bool) -> None:
+    """Refuse to write where something is, or cannot be.
+
+    Raises:
+        OutputError: a folder is there, or anything without `force`; or no file can have this name.
+    """
+    try:
+        found = target.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except ValueError:  # a null in the name
+        raise OutputError(f"{target}: no file can have this name") from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return  # a link to itself, which is replaced
+        raise OutputError(f"{target}: cannot be written ({reason(error)})") from None
+    if stat.S_ISDIR(found.st_mode):
+        raise OutputError(f"{target}: is a folder; give a file name")
+    if not force:
+        raise OutputError(f"{target}: exists already; use --force to replace it")
+
+
+def spooled_input() -> IO[bytes]:
+    """Standard input as a file that can be read from the start again and again.
+
+    Raises:
+        AudioFileError: it is empty, or too long for the disk that temporary files are on.
+    """
+    with contextlib.suppress(OSError):  # there may be none
+        descriptor = sys.stdin.buffer.fileno()
+        if stat.S_ISREG(os.fstat(descriptor).st_mode) and not os.lseek(descriptor, 0, os.SEEK_CUR):
+            if not os.fstat(descriptor).st_size:
+                raise AudioFileError("standard input: is empty")
+            return os.fdopen(os.dup(descriptor), "rb")
+    spool = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    try:
+        shutil.copyfileobj(sys.stdin.buffer, spool)
+        if not spool.tell():
+            raise AudioFileError("standard input: is empty")
+        spool.seek(0)
+    except OSError as error:
+        spool.close()
+        raise AudioFileError(f"standard input: cannot be kept ({reason(error)})") from None
+    except BaseException:
+        spool.close()
+        raise
+    return spool
 
 
 def _fitting_subtype(

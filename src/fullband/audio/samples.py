@@ -16,6 +16,7 @@ from fullband.errors import AudioError
 
 __all__ = [
     "MAX_CHANNELS",
+    "MAX_LEVEL",
     "MAX_SAMPLE_RATE",
     "MIN_SAMPLE_RATE",
     "Audio",
@@ -34,6 +35,10 @@ Rate = int | Fraction
 MIN_SAMPLE_RATE = 2_000
 MAX_SAMPLE_RATE = 768_000
 MAX_CHANNELS = 64
+
+MAX_LEVEL = 2.0**32
+"""No sample is larger: floats on the scale of 32-bit integers are, and beyond it squares of samples
+soon leave float32."""
 
 
 def as_audio(samples: Any) -> Audio:
@@ -65,7 +70,7 @@ def as_audio(samples: Any) -> Audio:
 
 
 def check_finite(audio: Audio, start: int = 0) -> None:
-    """Refuse NaN and infinite samples, naming the first.
+    """Refuse NaN, infinite and absurdly large samples, naming the first.
 
     Args:
         start: the position of the block in its file, so that the message can say where.
@@ -73,13 +78,17 @@ def check_finite(audio: Audio, start: int = 0) -> None:
     Raises:
         AudioError: there is one.
     """
+    flat = audio.ravel(order="K")
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(np.sum(audio)):  # one pass; a finite sum has only finite terms
+        if np.dot(flat, flat) <= MAX_LEVEL**2:  # one pass; then no sample is larger, nor NaN
             return
-    bad = ~np.isfinite(audio)
+        bad = ~(np.abs(audio) <= MAX_LEVEL)
     if bad.any():
-        where = start + int(np.argwhere(bad)[:, -1].min())
-        raise AudioError(f"sample {where} is NaN or infinite; repair the recording first")
+        at = np.argwhere(bad)
+        first = at[at[:, -1].argmin()]
+        value = audio[tuple(first)]
+        what = f"{value:.2g} times full scale" if np.isfinite(value) else "NaN or infinite"
+        raise AudioError(f"sample {start + int(first[-1])} is {what}; repair the recording first")
 
 
 def check_sample_rate(sample_rate: Any) -> int:

@@ -20,6 +20,7 @@ from fullband.audio.formats import (
 from fullband.audio.layout import default_mask, read_wav_mask, vorbis_order, write_wav_mask
 from fullband.audio.raw import RawFormat
 from fullband.audio.samples import Audio
+from fullband.errors import AudioFileError
 
 __all__ = ["ROUGH", "SndfileSink", "SndfileSource", "UnknownLengthError"]
 
@@ -78,8 +79,11 @@ class SndfileSource:
     def blocks(self, frames: int) -> Iterator[Audio]:
         """Every sample from the start in `[C, T]` blocks of at most so many frames."""
         if not self._fresh:
+            before = self._about()
             self._file.close()
             self._file = self._open()
+            if self._about() != before:
+                raise AudioFileError(f"{self.info.name}: changed while it was read")
         self._fresh = False
         while True:
             block = self._file.read(frames, dtype="float32", always_2d=True).T
@@ -89,6 +93,9 @@ class SndfileSource:
 
     def close(self) -> None:
         self._file.close()
+
+    def _about(self) -> tuple[int, ...]:
+        return self._file.samplerate, self._file.channels, self._file.frames
 
     def _open(self) -> soundfile.SoundFile:
         self._bytes.seek(0)

@@ -16,6 +16,7 @@ from fullband.cli.shared import (
     open_console,
     print_summary,
     progress_bar,
+    quiet_libraries,
     shortened,
     shown,
 )
@@ -24,6 +25,13 @@ from fullband.errors import FullbandError
 if TYPE_CHECKING:
     from fullband.batch import Job
     from fullband.enhancement import Analysis, Summary
+
+
+_SANDBOX = click.option(
+    "--sandbox",
+    is_flag=True,
+    help="Decode in a process of its own, with limits: for files from anybody.",
+)
 
 
 @click.command()
@@ -80,6 +88,7 @@ if TYPE_CHECKING:
     metavar="PNG",
     help="Draw the spectrograms before and after (one input file).",
 )
+@_SANDBOX
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.option(
     "--files-from", metavar="LIST", help="Also the files that LIST names, one per line; - is stdin."
@@ -117,6 +126,7 @@ def enhance(
     no_dither: bool,
     force: bool,
     picture: str | None,
+    sandbox: bool,
     quiet: bool,
     files_from: str | None,
     null: bool,
@@ -130,8 +140,10 @@ def enhance(
     Of several inputs, a manifest keeps what was done to each: the same command given again skips
     what is done and goes on where it was stopped.
     """
+    from fullband.audio.sandbox import Limits
     from fullband.batch import is_batch, plan_jobs, read_list
 
+    quiet_libraries()
     if not sources and files_from is None:
         raise click.UsageError("Missing argument 'IN...'.")
     if files_from == "-" and "-" in sources:
@@ -147,6 +159,8 @@ def enhance(
         "bitrate_kbps": bitrate,
         "dither": not no_dither,
     }
+    limits = Limits() if sandbox else None
+    manner = {} if limits is None else {"sandbox": limits}
     listed = [] if files_from is None else read_list(files_from, null)
     batch = is_batch(sources, listed) or files_from is not None
     if picture is not None and (batch or dry_run or "-" in (*sources, output)):
@@ -155,19 +169,19 @@ def enhance(
         from fullband.batch_run import Plan
         from fullband.cli.batches import enhance_batch
 
-        plan = Plan(model, options, resume=resume, force=force, workers=processes)
+        plan = Plan(model, options, manner, resume=resume, force=force, workers=processes)
         enhance_batch(plan, sources, output, listed, manifest_file, dry_run, quiet)
         return
     jobs, problems = plan_jobs(sources, output)
     for problem in problems:
         open_console().print(f"failed  {shown(problem)}", style="red", markup=False)
         raise SystemExit(1)
-    summary = _enhance_one(jobs[0], model, force, options, quiet)
+    summary = _enhance_one(jobs[0], model, force, {**options, **manner}, quiet)
     if picture is not None:
         from fullband.inspection import compare_picture
 
         files = [summary.source, summary.target]
-        compare_picture(picture, files, summary.analysis.bandwidth_hz, raw)
+        compare_picture(picture, files, summary.analysis.bandwidth_hz, raw, limits)
         if not quiet:
             open_console().print(f"drew    {picture}", markup=False)
 
@@ -212,13 +226,18 @@ def _enhance_one(
     help="The input has no header: mulaw:8000, alaw:8000, s16le:16000[:CHANNELS], "
     "s24le, f32le, gsm, g722.",
 )
-def inspect(path: str, picture: str | None, no_picture: bool, raw: str | None) -> None:
+@_SANDBOX
+def inspect(
+    path: str, picture: str | None, no_picture: bool, raw: str | None, sandbox: bool
+) -> None:
     """Show rate, channels, length, level and where the content ends."""
+    from fullband.audio.sandbox import Limits
     from fullband.inspection import inspect_file
 
+    quiet_libraries()
     stem = "stdin" if path == "-" else Path(path).stem
     target = None if no_picture else picture or f"{stem}-spectrogram.png"
-    found = inspect_file(path, target, raw)
+    found = inspect_file(path, target, raw, Limits() if sandbox else None)
     info, heard = found.file, found.analysis
     rows = {
         "file": info.name,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import click
 
-from fullband.errors import FullbandError
+from fullband.errors import FullbandError, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +27,7 @@ __all__ = [
     "print_summary",
     "print_table",
     "progress_bar",
+    "quiet_libraries",
     "reporting",
     "shortened",
     "shown",
@@ -46,6 +49,30 @@ def open_console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, soft_wrap=True)
+
+
+def quiet_libraries() -> None:
+    """Have nobody hear what decoders print about damage: fullband says what there is to say, and
+    standard output may carry audio.
+
+    For the rest of the process: C libraries print some of it only as they end.
+    """
+    if sys.platform == "win32":
+        return
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        try:
+            if stream.fileno() != descriptor:
+                continue
+            stream.flush()
+        except (AttributeError, OSError, ValueError):  # there is none, or it is not the process's
+            continue
+        lines = 1 if name == "stderr" or stream.isatty() else -1
+        own = os.fdopen(os.dup(descriptor), "w", lines, stream.encoding, stream.errors)
+        setattr(sys, name, own)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
 
 
 class _Terminated(BaseException):
@@ -109,13 +136,6 @@ def one_line(error: Exception) -> str:
     if isinstance(error, OSError) and not isinstance(error, FullbandError) and error.filename:
         return shown(f"{error.filename}: {(error.strerror or 'failed').lower()}")
     return shown(str(error))
-
-
-def shown(text: str) -> str:
-    """The text with everything escaped that would break the line or command the terminal."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
-    )
 
 
 def shortened(text: str, width: int = 40) -> str:

@@ -272,7 +272,7 @@ def test_a_name_longer_than_any_file():
     assert f"{name}: " in enhance_failure("good.wav", "-o", name)
     almost = "a" * 250 + ".wav"  # is one, but `-wide` does not fit
     shutil.copy("good.wav", almost)
-    assert "-wide.wav: file name too long" in enhance_failure(almost)
+    assert "-wide.wav: cannot be written (file name too long)" in enhance_failure(almost)
 
 
 def test_one_bad_file_does_not_stop_the_rest_and_is_named_at_the_end():

@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fullband.audio.samples import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from fullband.errors import ModelError, SettingsError
 from fullband.settings import build, to_dict
 
@@ -16,6 +18,8 @@ __all__ = ["RELEASED", "Card", "cards", "find_card", "read_card", "released", "w
 
 RELEASED = Path(__file__).parent / "released"
 """The folder with the weights that ship."""
+
+_MOST_SAMPLES = 1 << 20  # of stride and context: what a model sees is held in memory
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,17 @@ class Card:
         if (self.entry_rate is None) != (self.bandwidth_range_hz is not None):
             raise SettingsError("a model has either an entry_rate or a bandwidth_range_hz")
         low_hz, high_hz = self.bandwidth_range_hz or (1.0, 2.0)
-        if not 0 < low_hz < high_hz:
+        if not 0 < low_hz < high_hz < math.inf:
             raise SettingsError("bandwidth_range_hz must rise, from above 0")
+        for name in ("sample_rate", "entry_rate"):
+            rate = getattr(self, name)
+            if rate is not None and not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE:
+                limits = f"{MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz"
+                raise SettingsError(f"{name} {rate} Hz is outside {limits}")
+        if self.upsampling not in ("spline", "sinc"):
+            raise SettingsError(f"upsampling must be spline or sinc, not '{self.upsampling}'")
+        if not 1 <= self.stride <= _MOST_SAMPLES or not 0 <= self.context <= _MOST_SAMPLES:
+            raise SettingsError(f"stride and context must be 1 and 0 to {_MOST_SAMPLES} samples")
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -129,9 +142,11 @@ def read_card(path: Path) -> Card:
     """
     try:
         return build(Card, json.loads(path.read_text(encoding="utf-8")), str(path))
+    except SettingsError as error:
+        raise ModelError(str(error)) from None
+    except RecursionError:
+        raise ModelError(f"{path}: not a model card (nested too deeply)") from None
     except (OSError, ValueError) as error:
-        if isinstance(error, SettingsError):
-            raise ModelError(str(error)) from None
         raise ModelError(f"{path}: not a model card ({error})") from None
 
 

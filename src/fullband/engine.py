@@ -199,8 +199,18 @@ class OnnxModel:
                 raise ModelError(f"{self.name}: has to be told bandwidth_hz")
             frames = np.atleast_1d(np.asarray(bandwidth_hz, np.float32))
             given["bandwidth_hz"] = np.tile(frames, (audio.shape[0], 1))
-        (wide,) = session.run(["wide"], given)
-        return np.asarray(wide)
+        try:
+            (wide,) = session.run(["wide"], given)
+        except Exception as error:  # onnxruntime's exceptions share no narrower base
+            reason = str(error).splitlines()[0]
+            raise ModelError(f"{self._weights}: cannot be run ({reason})") from None
+        wide = np.asarray(wide)
+        if wide.shape != audio.shape or wide.dtype != np.float32:
+            said = f"{wide.dtype} {list(wide.shape)}"
+            raise ModelError(f"{self._weights}: makes {said} of float32 {list(audio.shape)}")
+        if not np.isfinite(np.dot(wide.ravel(), wide.ravel())):
+            raise ModelError(f"{self._weights}: makes samples that are NaN or infinite")
+        return wide
 
     def stage(self, channels: int, segments: Sequence[Segment] = (), start: int = 0) -> BlockRunner:
         stride = self.stride

@@ -35,17 +35,23 @@ def read_toml(path: Path) -> dict[str, Any]:
         MissingFileError: the file does not exist.
         SettingsError: it is not valid TOML.
     """
+    path = Path(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        is_endless = path.exists() and not path.is_file() and not path.is_dir()  # may be: a device
+        text = "" if is_endless else path.read_text(encoding="utf-8")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise MissingFileError(f"{path}: no such recipe") from None
     except OSError as error:
         raise MissingFileError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{path}: not a text file") from None
+    except ValueError:  # a null in the name
+        raise MissingFileError(f"{path}: no such recipe") from None
+    if is_endless:
+        raise SettingsError(f"{path}: is not a regular file")
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return _parse(text)
+    except ValueError as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from None
 
 
@@ -105,8 +111,8 @@ def parse_assignment(text: str) -> tuple[list[str], Any]:
     if not equals or not all(keys) or "\n" in text:
         raise SettingsError(f"'{text}': write a setting as section.key=value")
     try:
-        return keys, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        return keys, _parse(f"value = {value}")["value"]
+    except ValueError:
         return keys, value.strip()
 
 
@@ -122,6 +128,14 @@ def override(data: dict[str, Any], assignments: typing.Iterable[str]) -> dict[st
                 raise SettingsError(f"'{text}': '{key}' is not a section")
         table[keys[-1]] = value
     return result
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """TOML, everything that is wrong with it being a ValueError."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def _convert(kind: Any, value: Any, where: str) -> Any:

@@ -7,6 +7,7 @@ import pytest
 
 from fullband.audio.samples import (
     MAX_CHANNELS,
+    MAX_LEVEL,
     as_audio,
     check_finite,
     check_sample_rate,
@@ -70,9 +71,13 @@ def test_a_double_too_large_for_a_float_is_refused():
         as_audio(np.array([0.0, 1e300]))
 
 
-def test_large_samples_are_finite_though_their_sum_is_not():
-    large = np.full(10, 3e38, np.float32)
+def test_samples_on_the_scale_of_integers_are_audio_and_larger_ones_are_not():
+    large = np.full((2, 1000), MAX_LEVEL, np.float32)
     np.testing.assert_array_equal(as_audio(large), large)
+    for value in (2 * MAX_LEVEL, -3e38):
+        large[1, 70] = value
+        with pytest.raises(AudioError, match="sample 70 is .* times full scale"):
+            as_audio(large)
 
 
 @pytest.mark.parametrize("rate", [2000, 48_000.0, np.int64(768_000), np.float32(8000)])

@@ -140,7 +140,7 @@ def _steady(container: str) -> Callable[[bytes], bytes]:
     if container == "OGG":
         return lambda content: with_serial(content, 1)
     if container == "MAT5":
-        return lambda content: bytes(116) + content[116:]  # free text for people
+        return lambda content: content[:20] + bytes(96) + content[116:]  # text for people
     return _without_time
 
 

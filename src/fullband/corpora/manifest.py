@@ -68,13 +68,17 @@ def _from_table(table: Path) -> dict[str, tuple[str, ...]]:
     except UnicodeDecodeError:
         raise AudioFileError(f"{table}: not a text file in UTF-8") from None
     rows = csv.DictReader(text.splitlines())
-    if not {"file", "split"} <= set(rows.fieldnames or ()):
-        raise AudioFileError(f"{table}: needs the columns 'file' and 'split'")
-    for row in rows:
+    try:
+        if not {"file", "split"} <= set(rows.fieldnames or ()):
+            raise AudioFileError(f"{table}: needs the columns 'file' and 'split'")
+        found = [(rows.line_num, row) for row in rows]
+    except csv.Error as error:
+        raise AudioFileError(f"{table}: not a table ({error})") from None
+    for number, row in found:
         name, split = row["file"], row["split"]
         if not name or not split:
-            raise AudioFileError(f"{table}: line {rows.line_num} lacks its file or its split")
-        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise AudioFileError(f"{table}: line {number} lacks its file or its split")
+        if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
             raise AudioFileError(f"{table}: '{name}' lies outside the corpus")
         if name in files.setdefault(split, {}):
             raise AudioFileError(f"{table}: '{name}' stands twice in split '{split}'")

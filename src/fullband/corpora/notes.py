@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from fullband.corpora.dataset import Decoded
 from fullband.corpora.table import Row
+from fullband.errors import AudioFileError
 
 __all__ = ["Notes", "notes_of", "true_hz_of"]
 
@@ -36,16 +38,19 @@ def true_hz_of(row: Mapping[str, str], nyquist_hz: float) -> float:
 
     From the columns `sample_rate` or `rate`, `wall_hz` (0 or empty for none) and `bandwidth_hz` of
     `files.csv`; a column that is not there, or is empty, says nothing.
+
+    Raises:
+        AudioFileError: a column holds what is no number.
     """
     limits = [0.98 * nyquist_hz]
     rate = row.get("sample_rate") or row.get("rate")
     if rate:
-        limits.append(0.98 * float(rate) / 2)
-    wall_hz = float(row.get("wall_hz") or 0)
+        limits.append(0.98 * _number(row, "sample_rate" if row.get("sample_rate") else "rate") / 2)
+    wall_hz = _number(row, "wall_hz")
     if wall_hz:
         limits.append(wall_hz - _WALL_MARGIN_HZ)
     if row.get("bandwidth_hz"):
-        limits.append(float(row["bandwidth_hz"]))
+        limits.append(_number(row, "bandwidth_hz"))
     return min(limits)
 
 
@@ -56,5 +61,17 @@ def notes_of(decoded: Decoded, rows: Mapping[str, Row]) -> Notes:
     return Notes(
         tuple(row.get("speaker") or "" for row in found),
         np.array([true_hz_of(row, nyquist_hz) for row in found]),
-        np.array([float(row.get("holes") or 0) for row in found]),
+        np.array([_number(row, "holes") for row in found]),
     )
+
+
+def _number(row: Mapping[str, str], column: str) -> float:
+    """What a column says, 0 where it is empty."""
+    try:
+        value = float(row.get(column) or 0)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        said = f"'{row.get(column)}' in the column '{column}'"
+        raise AudioFileError(f"files.csv: {row.get('file', '?')}: {said} is not a number")
+    return value

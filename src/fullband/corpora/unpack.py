@@ -10,6 +10,7 @@ from __future__ import annotations
 import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -19,7 +20,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
 from fullband.corpora.download import Report, check_room
-from fullband.errors import DownloadError, MissingFileError, OutputError
+from fullband.errors import DownloadError, FullbandError, MissingFileError, OutputError
 
 __all__ = ["unpack"]
 
@@ -27,13 +28,21 @@ _MOST_TIMES = 4  # audio hardly packs: lossless codecs and bzip2 reach 2
 _ALLOWED_BYTES = 64 << 20  # on top of that, for small archives of text
 _MOST_MEMBERS = 2_000_000
 _BLOCK = 1 << 20
+_LONGEST_NAME = 1 << 20  # bytes of a name, or of what else a tar says of a member beforehand
 _DAMAGE = (
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
     EOFError,
-    NotImplementedError,  # a method of packing that zipfile does not know
+    # What zipfile and tarfile raise besides, of headers that make no sense.
+    LookupError,
+    OSError,
+    OverflowError,
+    RuntimeError,  # packed in a way that zipfile does not know, or nested without end
+    TypeError,
+    ValueError,
+    struct.error,
 )
 
 
@@ -63,6 +72,8 @@ def unpack(
     unpack_members = _unpack_zip if zipfile.is_zipfile(archive) else _unpack_tar
     try:
         unpack_members(archive, writer, report or (lambda *_: None))
+    except FullbandError:
+        raise
     except _DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DownloadError(f"{archive}: damaged, or no archive ({reason}); delete it") from None
@@ -182,5 +193,21 @@ def _unpack_tar(archive: Path, writer: _Writer, report: Report) -> None:
 @contextmanager
 def _streamed(raw: IO[bytes]) -> Iterator[tarfile.TarFile]:
     """A tar read once from front to back: seeking in a compressed one unpacks it again."""
-    with tarfile.open(fileobj=raw, mode="r|*") as opened:
+    with tarfile.open(fileobj=raw, mode="r|*", tarinfo=_Member) as opened:
         yield opened
+
+
+class _Member(tarfile.TarInfo):
+    """A member of a tar, what is said of it beforehand being of bounded length: tarfile holds that
+    in memory, and a gigabyte of it packs into a megabyte."""
+
+    def _proc_member(self, opened: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _SAID_BEFOREHAND and self.size > _LONGEST_NAME:
+            raise tarfile.ReadError(f"a name of {self.size} bytes")
+        return super()._proc_member(opened)  # type: ignore[misc,no-any-return]
+
+
+_SAID_BEFOREHAND = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+)

@@ -17,11 +17,12 @@ import soundfile
 from click.testing import CliRunner
 
 import fullband
+from fullband.audio import ffmpeg
 from fullband.audio.file import AudioReader, AudioWriter, read, write
 from fullband.audio.samples import MAX_LEVEL
 from fullband.audio.sandbox import Limits, SandboxedReader
 from fullband.cli import main
-from fullband.errors import AudioFileError, FullbandError
+from fullband.errors import AudioFileError, FullbandError, OutputError
 from hostile import ogg
 from hostile.bomb import silent_flac
 from hostile.seeds import seeds
@@ -111,6 +112,58 @@ def test_what_decoders_print_is_not_heard(label):
     assert all(str(path) in line or line.startswith("warning") for line in lines)
 
 
+@pytest.fixture
+def movie() -> bytes:
+    pytest.importorskip("av")
+    return next(seed for seed in seeds() if seed.label == "mp4-aac").content
+
+
+def test_a_codec_that_nobody_knows():
+    """FFmpeg has no decoder then, and PyAV None in its place."""
+    pytest.importorskip("av")
+    known = next(seed for seed in seeds() if seed.label == "mov-pcm_s16le").content
+    Path("secret.mov").write_bytes(known.replace(b"sowt", b"zzzz"))
+    with pytest.raises(AudioFileError, match=r"secret\.mov: is coded in a way that FFmpeg"):
+        fullband.inspect_file("secret.mov")
+
+
+def test_a_title_that_is_no_text(movie):
+    """PyAV raised UnicodeDecodeError."""
+    Path("titled.mp4").write_bytes(movie.replace(b"A title", b"\xff\xfe\xed tit"))
+    fullband.enhance_file("titled.mp4", "out.mp4", model="sinc")
+    assert read("out.mp4")[1] == 16_000
+
+
+def test_places_before_the_start_of_a_file():
+    """FFmpeg asks for them where a file lies about its chunks, and Python raised OSError."""
+    Path("some").write_bytes(b"bytes")
+    with Path("some").open("rb", buffering=0) as file:
+        nameless = ffmpeg._Nameless(file)
+        assert nameless.seek(-1) == -1
+        assert nameless.seek(-10, 2) == -1
+        assert nameless.seek(-2, 2) == 3
+        assert nameless.read(9) == b"es"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts what is open in /proc")
+def test_a_result_without_a_header_is_closed(movie):
+    """PyAV left it open for every picture whose description FFmpeg cannot copy."""
+    at = movie.index(b"esds", movie.index(b"mp4v")) + 21
+    Path("blank.mp4").write_bytes(movie[:at] + b" " * 16 + movie[at + 16 :])
+    before = set(Path("/proc/self/fd").iterdir())
+    with pytest.raises(OutputError, match=r"out\.mp4: cannot be written"):
+        fullband.enhance_file("blank.mp4", "out.mp4", model="sinc")
+    assert set(Path("/proc/self/fd").iterdir()) == before
+    assert not Path("out.mp4").exists()
+
+
+def test_more_channels_than_ffmpeg_has_loudspeakers_for():
+    """A damaged AAC file said that it had forty, for which FFmpeg has no layout: a ValueError."""
+    for name in ("out.mka", "out.mov", "out.avi", "out.m4a"):
+        with pytest.raises(OutputError, match="holds at most 8 channels, this has 40"):
+            AudioWriter(name, RATE, 40)
+
+
 # What is no file
 
 
@@ -167,25 +220,39 @@ def enhanced(target: str) -> None:
 def test_a_file_that_changes_between_the_two_passes(suffix, change):
     path = Path(f"changing{suffix}")
     write(path, noise(3, RATE), RATE)
+    write(f"longer{suffix}", noise(4, RATE), RATE)
+    write(f"other{suffix}", noise(3, 16_000), 16_000)
     content = path.read_bytes()
+    becomes = {
+        "shrinks": content[: len(content) // 3],
+        "grows": Path(f"longer{suffix}").read_bytes(),
+        "is another": Path(f"other{suffix}").read_bytes(),
+    }
 
     def changed(fraction: float) -> None:
-        if fraction < 0.1 or change == "done":
+        if fraction < 0.1:
             return
-        if change == "shrinks":
-            path.write_bytes(content[: len(content) // 3])
-        elif change == "grows":
-            write(path, noise(4, RATE), RATE, force=True)
-        elif change == "vanishes":
+        if change == "vanishes":
             path.unlink(missing_ok=True)
         else:
-            write(path, noise(3, 16_000), 16_000, force=True)
+            path.write_bytes(becomes[change])
 
     with pytest.raises(FullbandError) as caught:
         fullband.enhance_file(path, "out.wav", model="sinc", progress=changed)
     assert str(caught.value).startswith(f"{path}: ")
     assert not Path("out.wav").exists()
     assert [entry for entry in Path.cwd().iterdir() if entry.suffix == ".part"] == []
+
+
+def test_a_file_that_is_replaced_is_enhanced_as_it_was_when_it_was_opened():
+    write("replaced.wav", noise(3, RATE), RATE)
+
+    def replaced(fraction: float) -> None:
+        if fraction >= 0.1:
+            write("replaced.wav", noise(4, 16_000), 16_000, force=True)
+
+    fullband.enhance_file("replaced.wav", "out.wav", model="sinc", progress=replaced)
+    assert read("out.wav")[0].shape == (3 * 16_000,)
 
 
 def test_hours_of_silence_in_few_bytes_take_time_in_proportion_and_no_more_memory():

@@ -76,7 +76,7 @@ def test_samples_on_the_scale_of_integers_are_audio_and_larger_ones_are_not():
     np.testing.assert_array_equal(as_audio(large), large)
     for value in (2 * MAX_LEVEL, -3e38):
         large[1, 70] = value
-        with pytest.raises(AudioError, match="sample 70 is .* times full scale"):
+        with pytest.raises(AudioError, match=r"sample 70 is .* times full scale"):
             as_audio(large)
 
 

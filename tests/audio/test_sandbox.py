@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from click.testing import CliRunner
 
+import fullband
 from fullband.audio import sandbox
 from fullband.audio.file import AudioReader, read, write
 from fullband.audio.sandbox import Limits, SandboxedReader, open_reader
@@ -55,6 +57,29 @@ def test_the_samples_are_those_that_decoding_here_gives(name):
         expected = samples_of(here)
         for _ in range(2):  # as often as asked
             np.testing.assert_array_equal(samples_of(there), expected)
+
+
+def test_formats_of_ffmpeg_come_through_without_their_tags():
+    pytest.importorskip("av")
+    write("a.m4a", noise(0.5, 16_000), 16_000)
+    with AudioReader("a.m4a") as here, SandboxedReader("a.m4a") as there:
+        assert there.info == here.info
+        np.testing.assert_array_equal(samples_of(there), samples_of(here))
+    with soundfile.SoundFile("titled.flac", "w", RATE, 1) as titled:
+        titled.title = "A title"
+        titled.write(noise(0.5, RATE))
+    summary = fullband.enhance_file("titled.flac", "out.flac", model="sinc", sandbox=Limits())
+    assert "stay behind" in " ".join(summary.notes)
+    with soundfile.SoundFile("out.flac") as made:
+        assert "title" not in made.copy_metadata()
+
+
+def test_samples_without_a_header():
+    samples = np.arange(-4000, 4000, dtype="<i2")
+    samples.tofile("plain.raw")
+    with SandboxedReader("plain.raw", raw="s16le:16000:2") as reader:
+        assert (reader.info.sample_rate, reader.info.channels) == (16_000, 2)
+        np.testing.assert_array_equal(samples_of(reader).T.ravel() * 2**15, samples)
 
 
 def test_blocks_are_as_small_as_asked():

@@ -5,16 +5,20 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib.util
 import io
 import struct
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 
 from fullband.audio.raw import RawFormat
+from fullband.audio.tags import ATTACHED_TO, Tags, attach
 from hostile.ogg import with_serial
 
 DURATION_S = 0.25
@@ -77,6 +81,9 @@ FFMPEG = [
 ]
 """What FFmpeg writes, where PyAV is installed and has the encoder."""
 
+FILMED = ("matroska", "mp4", "mov", "avi")
+"""Containers that get moving pictures beside the sound."""
+
 
 RAW = ["mulaw:8000", "alaw:8000", "gsm:8000", "s16le:16000:2", "s24le:48000", "f32le:8000:3"]
 """Samples without a header, as `--raw` takes them."""
@@ -109,6 +116,11 @@ def seeds() -> tuple[Seed, ...]:
         Seed(f"{container}-{codec}", f".{name}", content)
         for name, container, codec, form, rate, channels in FFMPEG
         if (content := _by_ffmpeg(container, codec, form, rate, channels))
+    ]
+    made += [
+        Seed(f"{container}-tagged", f".{container.lower()}", content)
+        for container in ATTACHED_TO
+        if (content := _tagged(container))
     ]
     for raw in RAW:
         stored = RawFormat.parse(raw)
@@ -154,6 +166,55 @@ def _without_time(content: bytes) -> bytes:
     return content[: at + 12] + stamp + content[at + 16 :]
 
 
+def _pictures(made: Any) -> Any:
+    """A stream of moving pictures beside the sound."""
+    stream = made.add_stream("mpeg4", rate=10)
+    stream.width = stream.height = 16
+    stream.pix_fmt = "yuv420p"
+    stream.codec_context.thread_count = 1
+    stream.codec_context.options = {"flags": "+bitexact"}
+    return stream
+
+
+def _black(number: int) -> Any:
+    import av
+
+    frame = av.VideoFrame.from_ndarray(np.zeros((24, 16), np.uint8), format="yuv420p")
+    frame.pts = number
+    return frame
+
+
+def _tagged(container: str) -> bytes | None:
+    """With a title and a cover."""
+    kinds = {"FLAC": "PCM_16", "OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}
+    content = _by_soundfile(container, kinds[container], 16_000, 1)
+    if content is None or importlib.util.find_spec("av") is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"made.{container.lower()}"
+        path.write_bytes(content)
+        attach(path, container, Tags({"title": "A title", "artist": "Nobody"}, [_COVER]))
+        made = path.read_bytes()
+    return with_serial(made, 1) if container == "OGG" else made
+
+
+def _png() -> bytes:
+    """Four grey pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        check = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+    head = struct.pack(">IIBBBBB", 2, 2, 8, 0, 0, 0, 0)
+    rows = zlib.compress(b"\0\x20\x40\0\x60\x80")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        chunk(*each) for each in ((b"IHDR", head), (b"IDAT", rows), (b"IEND", b""))
+    )
+
+
+_COVER = ("image/png", _png())
+
+
 def _by_ffmpeg(container: str, codec: str, form: str, rate: int, channels: int) -> bytes | None:
     try:
         import av
@@ -175,6 +236,8 @@ def _by_ffmpeg(container: str, codec: str, form: str, rate: int, channels: int) 
                     stream.bit_rate = 32_000
                 stream.codec_context.options = {"flags": "+bitexact"}
                 stream.codec_context.open()
+                made.metadata["title"] = "A title"
+                picture = _pictures(made) if container in FILMED else None
                 size = stream.codec_context.frame_size or samples.shape[1]
                 for start in range(0, samples.shape[1], size):
                     piece = np.ascontiguousarray(samples[:, start : start + size])
@@ -185,6 +248,8 @@ def _by_ffmpeg(container: str, codec: str, form: str, rate: int, channels: int) 
                     frame.pts = start
                     made.mux(stream.encode(frame))
                 made.mux(stream.encode(None))
+                for number in (0, 1, 2, None) if picture else ():
+                    made.mux(picture.encode(None if number is None else _black(number)))
         except (av.error.FFmpegError, ValueError):
             return None  # this FFmpeg was built without it
         return path.read_bytes()

@@ -362,7 +362,14 @@ class _Nameless:
     """An open file without its name, which FFmpeg would judge it by."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self.read, self.tell, self._seek = file.read, file.tell, file.seek
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Where it is then; -1, which FFmpeg understands, of a place that no file has."""
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError):
+            return -1
 
 
 def tags_of(container: InputContainer, stream: Any) -> dict[str, str]:

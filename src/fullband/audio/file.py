@@ -146,7 +146,10 @@ class AudioReader:
         """The file's bytes once more, to be closed by who asks: they are read apart from these."""
         if self.path == "-":
             return _Apart(self._bytes)  # type: ignore[return-value]
-        return Path(self.path).open("rb")
+        try:
+            return Path(self.path).open("rb")
+        except OSError:
+            raise AudioFileError(f"{self.name}: changed while it was read") from None
 
     def close(self) -> None:
         if hasattr(self, "source"):
@@ -633,7 +636,7 @@ def _fitting_subtype(
         raise OutputError(
             f"{name}: {container} cannot hold {sample_rate} Hz; --rate one of {rates}"
         )
-    most = MOST_CHANNELS.get(container, MAX_CHANNELS)
+    most = MOST_CHANNELS.get(container, MAX_CHANNELS if container not in FFMPEG else 8)
     if channels > most:
         raise OutputError(f"{name}: {container} holds at most {most} channels, this has {channels}")
     if container == "FLAC" and sample_rate > 655_350:

@@ -82,9 +82,11 @@ class FfmpegSink:
         self._waiting: Any = None
         self._open = contextlib.ExitStack()
         try:
+            # PyAV does not close a file that it opened itself if no header can be written.
+            file = self._open.enter_context(path.open("wb"))
             self._out = self._open.enter_context(
                 self._av.open(
-                    os.fspath(path),
+                    file,
                     "w",
                     format=self._muxer.name,
                     options=_muxed_with(container, sample_rate),

@@ -1,6 +1,7 @@
 # make demo   enhance a real recording       make test   everything that is checked
 # make check  style and types only           make bench  speed and memory, stored in docs/measured
-# make reliability  what batches survive, and how fast they are, stored in docs/measured/reliability
+# make reliability  what batches survive and how fast they are, what broken files do, stored in
+#                   docs/measured/reliability
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -31,6 +32,7 @@ bench: .venv/dev
 reliability: .venv/dev
 	$(BIN)/python benchmarks/batch_kill.py
 	$(BIN)/python benchmarks/batch_speed.py
+	PYTHONPATH=tests $(BIN)/python -m hostile --out docs/measured/reliability/fuzz.json
 
 clean:
 	rm -rf .venv $(OUT) runs

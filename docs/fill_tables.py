@@ -3,7 +3,7 @@
     python docs/fill_tables.py [--check]
 
 A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed,
-training, systems, margin, filters, readout, content, kill, batches, parts, paper, scale,
+training, systems, margin, filters, readout, content, kill, batches, parts, hostile, paper, scale,
 sensitivity or speech and PATH relative to the project; everything between is replaced. For a suite
 it is `paper: PATH METHOD METRIC`, `sensitivity: PATH METRIC`, and, of speech or of music,
 `speech: PATH TABLE WORDS`, see `fullband.evaluate.judge.judge_table`, or `speech: PATH speed`,
@@ -28,7 +28,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "docs/results.md", "docs/reliability.md", "docs/scale.md")
 _TABLE = re.compile(
     r"(<!-- (rows|speed|content|training|systems|bands|paper|sensitivity|margin|filters|readout"
-    r"|speech|kill|batches|parts|scale): "
+    r"|speech|kill|batches|parts|hostile|scale): "
     r"(\S+)((?: \S+)*?) -->\n)"
     r"(.*?)(<!-- end -->)",
     re.DOTALL,
@@ -60,6 +60,7 @@ def filled(text: str) -> str:
             "batches": batches_table,
             "content": content_table,
             "filters": filters_table,
+            "hostile": hostile_table,
             "kill": kill_table,
             "margin": margin_table,
             "paper": suite_table,
@@ -139,6 +140,48 @@ def content_table(path: Path) -> str:
         f"| {row['what']} | {row['excerpts']} | {row['wrong']} |" for row in measured["judged"]
     ]
     return "\n".join(lines) + f"\n\n{place(measured)}. Figures: `{path.relative_to(PROJECT)}`."
+
+
+def hostile_table(path: Path, what: str) -> str:
+    """What came of broken files (`cases`), of hours of silence in few bytes (`bombs`), or what the
+    sandbox costs (`sandbox`)."""
+    if not path.is_file():
+        return "Not measured yet."
+    found = json.loads(path.read_text(encoding="utf-8"))
+    bombs = ("| recording | file | processor time | peak memory |", "|---|---|---|---|")
+    cost = found["sandbox"]
+    lines = {
+        "cases": [
+            "| cases | |",
+            "|---|---|",
+            f"| broken files, of {found['formats']} formats | {found['cases']} |",
+            f"| read | {found['read']} |",
+            f"| refused in one line | {found['refused']} |",
+            f"| wrong | {found['wrong']} |",
+            f"| of all, in the sandbox too | {found['sandboxed']} |",
+            f"| most processor time of one | {found['slowest_s']:g} s ({found['most_s']:g} "
+            "allowed) |",
+            f"| most that one raised the peak of memory by | {found['most_grown_mib']:g} MiB "
+            f"({found['bound_mib']} allowed) |",
+            f"| time of the run, {found['jobs']} workers | {found['seconds']:g} s |",
+        ],
+        "bombs": [
+            *bombs,
+            *(
+                f"| {row['hours']} h | {row['kilobytes']} kB | {row['cpu_s']:g} s | "
+                f"{row['peak_mib']} MiB |"
+                for row in found["bombs"]
+            ),
+        ],
+        "sandbox": [
+            f"| {cost['minutes']} min of stereo FLAC | here | sandbox |",
+            "|---|---|---|",
+            f"| until it is open | {cost['open_here_s']:g} s | {cost['open_s']:g} s |",
+            f"| until it is read | {cost['read_here_s']:g} s | {cost['read_s']:g} s |",
+        ],
+    }[what]
+    where = f"{place(found)}, load {found['load_before']} before"
+    return "\n".join(lines) + f"\n\n{where}. Figures: `{path.relative_to(PROJECT)}`."
 
 
 def speech_speed_table(path: Path) -> str:

@@ -1,4 +1,7 @@
-"""The command: so many cases, what was wrong with each that went wrong, and the figures as JSON."""
+"""The command: so many cases, what was wrong with each that went wrong, and the figures as JSON.
+
+Where they are stored, so is what hours of silence in few bytes and the sandbox cost.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from hostile.costs import bomb, bombs, sandbox
 from hostile.run import Findings, keep, run, work
 from hostile.trial import MOST_BYTES, MOST_S
 
@@ -20,6 +24,9 @@ from hostile.trial import MOST_BYTES, MOST_S
 def main() -> None:
     if sys.argv[1:2] == ["--worker"]:
         work(int(sys.argv[2]), Path(sys.argv[3]))
+        return
+    if sys.argv[1:2] == ["--bomb"]:
+        print(json.dumps(bomb(int(sys.argv[2]))))
         return
     parser = argparse.ArgumentParser(prog="python -m hostile", description=__doc__)
     parser.add_argument("--cases", type=int, default=10_000)
@@ -37,6 +44,8 @@ def main() -> None:
         where = f"  {keep(verdict, given.seed, given.keep)}" if given.keep else ""
         print(f"{verdict.number} {verdict.label}: {verdict.outcome}, {verdict.detail}{where}")
     told = figures(findings, given.jobs, seconds, load)
+    if given.out is not None:
+        told |= {"bombs": bombs(), "sandbox": sandbox()}
     print(json.dumps(told, indent=1))
     if given.out is not None:
         given.out.parent.mkdir(parents=True, exist_ok=True)

@@ -164,6 +164,7 @@ def hostile_table(path: Path, what: str) -> str:
             f"| most that one raised the peak of memory by | {found['most_grown_mib']:g} MiB "
             f"({found['bound_mib']} allowed) |",
             f"| time of the run, {found['jobs']} workers | {found['seconds']:g} s |",
+            f"| processor time of the run | {found['cpu_s']:g} s |",
         ],
         "bombs": [
             *bombs,

@@ -66,7 +66,6 @@ FFMPEG = [
     ("amr", "amr", "libopencore_amrnb", "s16", 8000, 1),
     ("mkv", "matroska", "libopus", "s16", 48000, 2),
     ("mkv", "matroska", "flac", "s16", 16000, 1),
-    ("webm", "webm", "libvorbis", "fltp", 16000, 1),
     ("mp4", "mp4", "aac", "fltp", 16000, 1),
     ("mov", "mov", "pcm_s16le", "s16", 16000, 1),
     ("3gp", "3gp", "libopencore_amrnb", "s16", 8000, 1),
@@ -74,8 +73,15 @@ FFMPEG = [
     ("flv", "flv", "libmp3lame", "s16p", 44100, 1),
     ("ts", "mpegts", "mp2", "s16", 16000, 1),
     ("ac3", "ac3", "ac3", "fltp", 48000, 2),
+    ("eac3", "eac3", "eac3", "fltp", 48000, 2),
     ("g722", "g722", "g722", "s16", 16000, 1),
-    ("gsm", "gsm", "libgsm", "s16", 8000, 1),
+    ("mka", "matroska", "pcm_s16le", "s16", 16000, 2),
+    ("mp2", "mp2", "mp2", "s16", 16000, 1),
+    ("mp4", "mp4", "libopus", "s16", 48000, 2),
+    ("mpg", "mpeg", "mp2", "s16", 48000, 1),
+    ("oga", "ogg", "flac", "s16", 16000, 1),
+    ("wav", "wav", "g722", "s16", 16000, 1),
+    ("webm", "webm", "libopus", "s16", 48000, 1),
     ("wv", "wv", "wavpack", "s16p", 16000, 1),
     ("tta", "tta", "tta", "s16", 16000, 1),
 ]
@@ -126,6 +132,8 @@ def seeds() -> tuple[Seed, ...]:
         stored = RawFormat.parse(raw)
         content = _by_soundfile("RAW", stored.subtype, stored.sample_rate, stored.channels)
         made.append(Seed(f"raw {raw}", ".raw", content or b"", raw))
+        if stored.coding == "gsm":
+            made.append(Seed("gsm", ".gsm", 8 * (content or b"")))  # shorter, nobody knows it
     return tuple(made)
 
 

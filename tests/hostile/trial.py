@@ -15,7 +15,7 @@ import numpy as np
 
 from fullband.audio.file import AudioReader
 from fullband.audio.formats import output_suffix
-from fullband.audio.sandbox import SandboxedReader
+from fullband.audio.sandbox import Limits, SandboxedReader
 from fullband.enhancement import Enhancer
 from fullband.errors import FullbandError, OutputError
 from fullband.inspection import inspect_file
@@ -34,6 +34,7 @@ MOST_LEVEL = 2.0**33
 OWN_CONTAINER_EVERY = 3
 """Each so many-th case is written in its own container, with its tags and pictures, not as WAV."""
 
+_ANY_LENGTH = Limits(most_s=1e15)  # whatever a header says of it, as without the sandbox
 _PROC = Path("/proc/self")
 
 
@@ -111,7 +112,7 @@ def _through(path: Path, raw: str | None, target: Path, sandboxed: bool) -> tupl
     read = _read(lambda: AudioReader(path, raw), path)
     found = [read, _inspected(path, raw), _enhanced(path, raw, target)]
     if sandboxed:
-        found.append(_read(lambda: SandboxedReader(path, raw=raw), path))
+        found.append(_read(lambda: SandboxedReader(path, _ANY_LENGTH, raw), path))
         if found[-1] != read:
             return "sandbox differs", f"{read} and {found[-1]}"
     wrong = [each for each in found if each[0] not in ("read", "refused")]

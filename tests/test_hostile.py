@@ -23,6 +23,7 @@ from fullband.audio.samples import MAX_LEVEL
 from fullband.audio.sandbox import Limits, SandboxedReader
 from fullband.cli import main
 from fullband.errors import AudioFileError, FullbandError, OutputError
+from fullband.manifest import MANIFEST_NAME
 from hostile import ogg
 from hostile.bomb import silent_flac
 from hostile.seeds import seeds
@@ -193,7 +194,7 @@ def test_a_folder_with_all_of_them_in_it():
     done = CliRunner().invoke(main, ["enhance", "in", "-o", "out", "--model", "sinc"])
     assert done.exit_code == 1
     assert not isinstance(done.exception, Exception)
-    assert {path.name for path in Path("out").rglob("*")} == {"good.wav"}
+    assert {path.name for path in Path("out").rglob("*")} == {"good.wav", MANIFEST_NAME}
     assert "two\\nlines.wav: is not audio" in done.stderr
 
 

@@ -23,6 +23,7 @@ from fullband.corpora.notes import true_hz_of
 from fullband.corpora.unpack import unpack
 from fullband.engine import open_model
 from fullband.errors import AudioFileError, DownloadError, FullbandError, ModelError
+from fullband.manifest import MANIFEST_NAME
 from fullband.settings import to_dict
 from hostile.mutations import mutated
 from hostile.seeds import Seed
@@ -224,6 +225,21 @@ def test_a_table_that_makes_no_sense(table, message):
 def test_a_column_that_holds_no_number(column, value):
     with pytest.raises(AudioFileError, match=rf"a\.wav: '{value}' in the column '{column}'"):
         true_hz_of({"file": "a.wav", column: value}, 24_000)
+
+
+def test_a_manifest_whose_lines_make_no_sense_is_passed_over():
+    write("good.wav", noise(0.5, RATE), RATE)
+    Path("out").mkdir()
+    lines = [
+        '{"state": "done", "target": [], "source": ""}',
+        '{"state": "' + "[" * 9,
+        "[" * 100_000,
+    ]
+    Path("out", MANIFEST_NAME).write_text("\n".join(lines) + "\n")
+    command = ["enhance", "good.wav", "good.wav", "-o", "out", "--model", "sinc", "--sandbox"]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.stderr
+    assert Path("out/good.wav").exists()
 
 
 # Archives

@@ -89,9 +89,10 @@ class Entry:
             values = json.loads(line)
             known = {part.name for part in dataclasses.fields(cls)}
             values = {name: value for name, value in values.items() if name in known}
-            return cls(**{**values, "warnings": tuple(values.get("warnings", ()))})
-        except (ValueError, TypeError, AttributeError):
+            entry = cls(**{**values, "warnings": tuple(values.get("warnings", ()))})
+        except (ValueError, TypeError, AttributeError, RecursionError):
             return None
+        return entry if isinstance(entry.target, str) else None
 
 
 def read_entries(path: str | os.PathLike[str]) -> Iterator[Entry]:

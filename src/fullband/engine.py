@@ -253,7 +253,11 @@ class BlockRunner:
     ) -> None:
         self._run = run
         self._context = -(-context // stride) * stride
-        samples = max(_BLOCK_SAMPLES // channels, _CONTEXTS * context // -(-channels // 4))
+        samples = max(
+            _BLOCK_SAMPLES // channels,
+            _CONTEXTS * context // -(-channels // 4),
+            min(2 * _CONTEXTS * context, _WINDOW_SAMPLES) // channels,  # a small network
+        )
         self._block = max(stride, samples // stride * stride)
         self._held = np.zeros((channels, 0), np.float32)
         self._lead = 0  # samples held in front of the next one to be given out

@@ -49,7 +49,7 @@ def made(root: str = "out") -> list[str]:
 def test_a_folder_goes_on_where_it_was_and_says_what_it_came_to():
     lines = sinc("in", "-o", "out").stderr.splitlines()
     assert lines[0].startswith("in/a.wav -> out/a.wav  8000 -> 16000 Hz")
-    assert lines[2].startswith("done     2  0.00 h of audio in ")
+    assert lines[2].startswith("done     2  1.0 s of audio in ")
     assert lines[2].endswith("x real time")
     assert lines[3:] == ["skipped  0", "failed   0"]
     assert sinc("in", "-o", "out").stderr.splitlines() == ["done     0", "skipped  2", "failed   0"]

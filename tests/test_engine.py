@@ -112,8 +112,8 @@ def test_memory_does_not_grow_with_the_stream(monkeypatch):
     for _ in range(50):
         runner.push(np.zeros((1, 1000), np.float32))
     runner.flush()
-    # A block of eight contexts, and the context, rounded up to the stride, on each side.
-    assert longest == 8 * 100 + 2 * 128
+    # A block of sixteen contexts, and the context, rounded up to the stride, on each side.
+    assert longest == 16 * 100 + 2 * 128
 
 
 @pytest.mark.parametrize("ratio", [4, 3])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fullband.cli.shared import (
+    duration,
     leaving_cleanly,
     open_console,
     print_summary,
@@ -179,7 +180,7 @@ class _Report:
         to_do = f"to do    {self.done}" if foreseen else f"done     {self.done}"
         if self.done and not foreseen:
             to_do += (
-                f"  {self.audio_s / 3600:.2f} h of audio in {_duration(seconds)}, "
+                f"  {duration(self.audio_s)} of audio in {duration(seconds)}, "
                 f"{self.audio_s / seconds:.1f}x real time"
             )
         for line in (to_do, f"skipped  {self.skipped}", f"failed   {len(self.failures)}"):
@@ -196,10 +197,3 @@ def _size(path: str) -> int:
         return Path(path).stat().st_size
     except OSError:
         return 0
-
-
-def _duration(seconds: float) -> str:
-    for unit, name in ((3600, "h"), (60, "min")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.1f} {name}"
-    return f"{seconds:.1f} s"

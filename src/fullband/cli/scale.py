@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fullband.cli.shared import leaving_cleanly, open_console, shown
+from fullband.cli.shared import duration, leaving_cleanly, open_console, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -209,7 +209,7 @@ class _Progress:
         line = f"{totals.done} done, {totals.failed} failed, {totals.skipped} done before"
         if totals.done:
             line += (
-                f"; {totals.audio_s / 3600:.2f} h of audio in {_clock(seconds)} on "
+                f"; {duration(totals.audio_s)} of audio in {_clock(seconds)} on "
                 f"{totals.workers} workers, {totals.audio_s / totals.cpu_s:.0f} h per core-hour"
             )
         self._console.print(line, markup=False, highlight=False)
@@ -232,7 +232,7 @@ class _Progress:
             line += f", {totals.pieces_done} of {totals.pieces} pieces of long ones"
         if totals.failed:
             line += f", {totals.failed} failed"
-        return f"{line}, {totals.audio_s / 3600:.2f} h of audio"
+        return f"{line}, {duration(totals.audio_s)} of audio"
 
 
 def _clock(seconds: float) -> str:

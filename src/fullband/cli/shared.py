@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "advance_by",
     "decibels",
+    "duration",
     "leaving_cleanly",
     "one_line",
     "open_console",
@@ -185,3 +186,11 @@ def print_table(rows: list[list[str]]) -> None:
 
 def advance_by(bar: Progress, task: TaskID, fraction: float) -> None:
     bar.update(task, completed=fraction)
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes or seconds, as people say it."""
+    for unit, name in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.1f} {name}"
+    return f"{seconds:.1f} s"

@@ -22,6 +22,7 @@ from fullband import __version__
 from fullband.audio.file import AudioReader, AudioWriter, read, write
 from fullband.cli import main
 from fullband.enhancement import enhance
+from interruptible import interruptible
 from signals import low_passed, noise, tone
 
 DITHERED = 1.51 / 2**15  # half a step of rounding and one of noise
@@ -231,7 +232,9 @@ def test_a_process_that_is_stopped_leaves_nothing_half_written(tmp_path, sent):
         for _ in range(60):
             writer.write(0.1 * generator.standard_normal((1, 240_000)).astype(np.float32))
     command = [sys.executable, "-m", "fullband.cli", "enhance", str(source), "--model", "spline"]
-    process = subprocess.Popen([*command, "--rate", "48000", "-o", str(folder / "wide.wav")])
+    process = subprocess.Popen(
+        [*command, "--rate", "48000", "-o", str(folder / "wide.wav")], preexec_fn=interruptible
+    )
     deadline = time.monotonic() + 60
     while not any(folder.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.01)

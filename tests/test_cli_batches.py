@@ -18,6 +18,7 @@ from fullband.audio.file import AudioWriter, read, write
 from fullband.cli import main
 from fullband.manifest import Manifest, read_entries
 from inline import InlineWorkers
+from interruptible import interruptible
 from signals import noise, tone
 
 
@@ -165,7 +166,13 @@ def test_a_batch_that_is_stopped_leaves_nothing_half_and_goes_on(sent, code):
                 writer.write(noise(60, 8000, seed)[None])
     command = [sys.executable, "-m", "fullband.cli", "enhance", "in", "-o", "out", "--jobs", "2"]
     command += ["--model", "sinc", "--rate", "48000"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=interruptible,
+    )
     deadline = time.monotonic() + 60
     while made() != ["a.wav", "deep/b.wav"] and time.monotonic() < deadline:
         time.sleep(0.01)

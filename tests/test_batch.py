@@ -107,13 +107,28 @@ def test_several_sources_go_to_one_folder():
     [
         (("one.wav", "other/one.wav"), "out"),
         (("songs", "other/../one.wav", "other/one.wav"), "out"),
-        (("speech.wma", "speech.wav"), None),
     ],
 )
 def test_two_inputs_with_one_output_are_refused(tree, sources, output):
     (tree / "speech.wav").write_bytes(b"-")
     with pytest.raises(OutputError, match=r"both .* and .* would become this file"):
         plan_jobs(sources, output)
+
+
+@pytest.mark.parametrize(
+    ("output", "results"),
+    [
+        (None, ["speech.wma-wide.wav", "speech-wide.wav"]),
+        ("out", ["out/speech.wma.wav", "out/speech.wav"]),
+    ],
+)
+def test_an_ending_that_cannot_be_written_stays_where_names_would_be_one(tree, output, results):
+    (tree / "speech.wav").write_bytes(b"-")
+    sources = ("speech.wma", "speech.wav")
+    jobs, problems = plan_jobs(sources, output)
+    assert [job.target for job in jobs] == results
+    assert problems == []
+    assert plan_jobs(sources[::-1], output)[0] == jobs[::-1]
 
 
 @pytest.mark.usefixtures("tree")

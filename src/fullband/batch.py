@@ -7,8 +7,9 @@ import fnmatch
 import itertools
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fullband.audio.formats import READ_ONLY, SUFFIXES, output_suffix
@@ -84,7 +85,7 @@ def plan_jobs(
     jobs = list(
         dict.fromkeys(job for job in jobs if job.source == "-" or not is_result(job.source))
     )
-    return _without_collisions(jobs), problems
+    return _without_collisions(_told_apart(jobs)), problems
 
 
 def is_batch(sources: Sequence[str], listed: Sequence[str] = ()) -> bool:
@@ -262,6 +263,24 @@ def _target_below(root: str | Path, inside: Path) -> str:
 def _is_audio(path: Path) -> bool:
     """Whether a file is taken where nobody names it."""
     return path.suffix.lower() in (*SUFFIXES, *READ_ONLY)
+
+
+def _told_apart(jobs: list[Job]) -> list[Job]:
+    """Results that would have one name because an ending cannot be written keep both endings:
+    `a.amr` beside `a.wav` becomes `a.amr.wav`."""
+    distinct = {(os.path.abspath(job.source), os.path.abspath(job.target)) for job in jobs}
+    wanted = Counter(target for _, target in distinct)
+    return [
+        _with_both_endings(job) if wanted[os.path.abspath(job.target)] > 1 else job for job in jobs
+    ]
+
+
+def _with_both_endings(job: Job) -> Job:
+    source, target = Path(job.source), Path(job.target)
+    if source.suffix.lower() == target.suffix.lower() or not target.stem.startswith(source.stem):
+        return job
+    added = target.stem[len(source.stem) :]
+    return replace(job, target=str(target.with_name(f"{source.name}{added}{target.suffix}")))
 
 
 def _without_collisions(jobs: list[Job]) -> list[Job]:

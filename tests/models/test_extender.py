@@ -10,6 +10,7 @@ import torch
 
 from fullband.errors import SettingsError
 from fullband.models.extender import Extender, ExtenderConfig, ShortTimeFourier, _smooth
+from new_band import added, enliven
 from signals import band, error_db, noise, rms_db, tone
 
 RATE, HOP = 16_000, 160  # bins of 50 Hz, as in the default
@@ -22,21 +23,8 @@ def small(config: ExtenderConfig = SMALL, lively: bool = True) -> Extender:
     torch.manual_seed(0)
     network = Extender(config).eval()
     if lively:
-        with torch.no_grad():
-            for block in network.blocks:
-                block.widen.weight *= 20
-                block.narrow.weight *= 50
-            network.leave.weight *= 20
+        enliven(network)
     return network
-
-
-def added(network: Extender, audio, bandwidth_hz=3000.0) -> torch.Tensor:
-    """The new band alone. A bandwidth for all, or one for each frame."""
-    audio = torch.as_tensor(audio).float()
-    audio = audio[None] if audio.ndim == 1 else audio
-    told = torch.as_tensor(bandwidth_hz, dtype=torch.float32).reshape(1, -1)
-    with torch.inference_mode():
-        return network.new_band(audio, told.expand(len(audio), -1))
 
 
 def copied_from(network: Extender, end_hz: float) -> torch.Tensor:

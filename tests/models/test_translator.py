@@ -8,6 +8,7 @@ import torch
 
 from fullband.errors import SettingsError
 from fullband.models.translator import CosineTransform, Translator, TranslatorConfig
+from new_band import added, enliven
 from signals import band, error_db, noise, rms_db, tone
 
 RATE, HOP = 16_000, 160  # coefficients of 50 Hz, bands of 200 Hz, as in the default
@@ -19,11 +20,7 @@ def small(lively: bool = True) -> Translator:
     torch.manual_seed(0)
     network = Translator(SMALL).eval()
     if lively:
-        with torch.no_grad():
-            for block in network.blocks:
-                block.widen.weight *= 20
-                block.narrow.weight *= 50
-            network.leave.weight *= 20
+        enliven(network)
     return network
 
 
@@ -34,15 +31,6 @@ def saying(level_db: float) -> Translator:
         network.leave.weight.zero_()
         network.leave.bias.fill_(level_db / 20 * np.log(10))
     return network
-
-
-def added(network: Translator, audio, bandwidth_hz=3000.0) -> torch.Tensor:
-    """The new band alone. A bandwidth for all, or one for each frame."""
-    audio = torch.as_tensor(audio).float()
-    audio = audio[None] if audio.ndim == 1 else audio
-    told = torch.as_tensor(bandwidth_hz, dtype=torch.float32).reshape(1, -1)
-    with torch.inference_mode():
-        return network.new_band(audio, told.expand(len(audio), -1))
 
 
 @pytest.mark.parametrize("hop", [8, 160, 480])

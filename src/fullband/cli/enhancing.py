@@ -19,6 +19,7 @@ from fullband.cli.shared import (
     quiet_libraries,
     shortened,
     shown,
+    sound_options,
 )
 from fullband.errors import FullbandError
 
@@ -42,27 +43,7 @@ _SANDBOX = click.option(
     metavar="OUT",
     help="File, folder or - (WAV on standard output). Default: NAME-wide beside the input.",
 )
-@click.option(
-    "--rate",
-    type=int,
-    metavar="HZ",
-    help="Sample rate of the result. Default: the model's, or the input's where that is higher.",
-)
-@click.option("--model", default="auto", show_default=True, help="See `fullband models`.")
-@click.option(
-    "--bandwidth",
-    "bandwidth_hz",
-    type=float,
-    metavar="HZ",
-    help="Where the input's content ends. Default: measured.",
-)
-@click.option(
-    "--detail",
-    type=click.FloatRange(0, 1),
-    default=1.0,
-    show_default=True,
-    help="How much of the new band: 0 stays nearest to the input, 1 sounds most complete.",
-)
+@sound_options
 @click.option(
     "--raw",
     metavar="CODING:RATE",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fullband.cli.shared import duration, leaving_cleanly, open_console, shown
+from fullband.cli.shared import duration, leaving_cleanly, open_console, shown, sound_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,27 +27,7 @@ _NAMED = 20  # failures that are named as they come; the manifest has them all
 @click.command()
 @click.argument("source", metavar="INPUT_URI")
 @click.argument("target", metavar="OUTPUT_URI")
-@click.option(
-    "--rate",
-    type=int,
-    metavar="HZ",
-    help="Sample rate of the results. Default: the model's, or the input's where that is higher.",
-)
-@click.option("--model", default="auto", show_default=True, help="See `fullband models`.")
-@click.option(
-    "--bandwidth",
-    "bandwidth_hz",
-    type=float,
-    metavar="HZ",
-    help="Where the inputs' content ends. Default: measured.",
-)
-@click.option(
-    "--detail",
-    type=click.FloatRange(0, 1),
-    default=1.0,
-    show_default=True,
-    help="How much of the new band: 0 stays nearest to the input, 1 sounds most complete.",
-)
+@sound_options
 @click.option(
     "--workers",
     "--concurrency",

@@ -32,6 +32,7 @@ __all__ = [
     "reporting",
     "shortened",
     "shown",
+    "sound_options",
 ]
 
 
@@ -194,3 +195,33 @@ def duration(seconds: float) -> str:
         if seconds >= 2 * unit:
             return f"{seconds / unit:.1f} {name}"
     return f"{seconds:.1f} s"
+
+
+def sound_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What every command that enhances can be told about how the result shall sound."""
+    for option in (
+        click.option(
+            "--detail",
+            type=click.FloatRange(0, 1),
+            default=1.0,
+            show_default=True,
+            help="How much of the new band: 0 stays nearest to the input, 1 sounds most complete.",
+        ),
+        click.option(
+            "--bandwidth",
+            "bandwidth_hz",
+            type=float,
+            metavar="HZ",
+            help="Where the input's content ends. Default: measured.",
+        ),
+        click.option("--model", default="auto", show_default=True, help="See `fullband models`."),
+        click.option(
+            "--rate",
+            type=int,
+            metavar="HZ",
+            help="Sample rate of the result. Default: the model's, or the input's where that is "
+            "higher.",
+        ),
+    ):
+        command = option(command)
+    return command

@@ -22,16 +22,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fullband.audio.holes import HOLES_FROM_HZ
-from fullband.errors import SettingsError
-from fullband.models.layers import ConvNeXtBlock
 from fullband.models.network import Network
+from fullband.models.trunk import BAND, TrunkConfig, convnext_blocks
 
 __all__ = ["Extender", "ExtenderConfig", "ShortTimeFourier"]
 
@@ -46,7 +44,6 @@ _WHITENING_HZ = 450.0
 _SEEN = 1.1  # of the bandwidth: how far beyond the end of content the network looks
 _TINY = 1e-12
 _UNHEARD = 6  # bins below Nyquist that stay empty: no loss reaches so high, no recording does
-_BAND_BINS = 4  # what the network says, it says at every so many bins
 _PIECES = 4  # of the spectrum that a graph brings from bands to bins one by one
 _HOLE = 4.0  # times its power has to be lacking below the end
 _HOLE_BINS = 5  # over which the input's power is averaged to tell
@@ -59,51 +56,16 @@ _SAID = 4  # envelope, two kinds of fine structure, the input's own skirt
 
 
 @dataclass(frozen=True)
-class ExtenderConfig:
+class ExtenderConfig(TrunkConfig):
     """The network's size.
 
     Attributes:
-        sample_rate: of input and output, Hz.
-        hop: samples between frames, which are twice as long.
-        width: channels of the trunk.
-        depth: ConvNeXt blocks.
-        expansion: how much wider their inside is.
-        kernel: frames that a block's convolution over time sees.
-        dilations: of those convolutions, repeated over the blocks.
         fills_holes: below the end of content, too, and add only what the input lacks.
         in_tune: copy pieces of such a width that partials come to lie where partials would be.
     """
 
-    sample_rate: int = 48_000
-    hop: int = 480
-    width: int = 256
-    depth: int = 6
-    expansion: int = 2
-    kernel: int = 7
-    dilations: tuple[int, ...] = (1, 3, 9)
     fills_holes: bool = False
     in_tune: bool = False
-    upsampling: Literal["sinc"] = "sinc"
-
-    def __post_init__(self) -> None:
-        if self.hop < 8 or self.hop % _BAND_BINS or min(self.width, self.depth, self.expansion) < 1:
-            raise SettingsError(
-                "an extender needs a hop that is a multiple of 4, width, depth, expansion >= 1"
-            )
-        if self.sample_rate < 1:
-            raise SettingsError("an extender needs a sample rate above 0")
-        if self.kernel < 1 or self.kernel % 2 == 0 or not self.dilations or min(self.dilations) < 1:
-            raise SettingsError("an extender needs an odd kernel and dilations >= 1")
-
-    @property
-    def ratio(self) -> int:
-        """1: the input is brought straight to the full rate."""
-        return 1
-
-    @property
-    def stride(self) -> int:
-        """A shift by it shifts the output."""
-        return self.hop
 
     @property
     def bins(self) -> int:
@@ -113,11 +75,7 @@ class ExtenderConfig:
     @property
     def context(self) -> int:
         """Samples to each side that can change an output sample."""
-        frames = sum(
-            self.kernel // 2 * self.dilations[block % len(self.dilations)]
-            for block in range(self.depth)
-        )
-        return (max(frames, _STEADY if self.in_tune else 0) + 2) * self.hop
+        return (max(self.reach, _STEADY if self.in_tune else 0) + 2) * self.hop
 
 
 class ShortTimeFourier(nn.Module):
@@ -216,23 +174,14 @@ class Extender(Network):
         bins, width = config.bins, config.width
         self.fourier = ShortTimeFourier(config.hop)
         self.spacing_hz = config.sample_rate / 2 / config.hop
-        self.bands = config.hop // _BAND_BINS + 1
+        self.bands = config.hop // BAND + 1
         self.enter = nn.Linear(bins + self.bands, width)
         self.enter_norm = nn.LayerNorm(width)
-        self.blocks = nn.ModuleList(
-            ConvNeXtBlock(
-                width,
-                config.kernel,
-                config.dilations[index % len(config.dilations)],
-                config.expansion,
-                1.0 / config.depth,
-            )
-            for index in range(config.depth)
-        )
+        self.blocks = convnext_blocks(config)
         self.leave_norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, _SAID * self.bands)
         bands = torch.arange(self.bands)[:, None]
-        distance = (torch.arange(bins) / _BAND_BINS - bands).abs()
+        distance = (torch.arange(bins) / BAND - bands).abs()
         self.register_buffer("between", torch.clamp(1.0 - distance, min=0.0), False)
         self.register_buffer("bins", torch.arange(bins), False)
         self.register_buffer("bin_hz", torch.linspace(0, config.sample_rate / 2, bins), False)
@@ -266,8 +215,7 @@ class Extender(Network):
         if not self.settings.in_tune:
             source = self._source(end, piece).index_select(1, told)
         below, kept, seen, gate, end, piece = (
-            each.index_select(1, told)
-            for each in (kept[..., ::_BAND_BINS], kept, seen, gate, end, piece)
+            each.index_select(1, told) for each in (kept[..., ::BAND], kept, seen, gate, end, piece)
         )
 
         power = real * real + imaginary * imaginary
@@ -382,7 +330,7 @@ class Extender(Network):
         reach = -(-self.bands // _PIECES)  # bands to a piece, and the first of the next
         bands = reach * torch.arange(_PIECES)[:, None] + torch.arange(reach + 1)
         pieces = said.index_select(-1, bands.clamp(max=self.bands - 1).flatten())
-        between = self.between[: reach + 1, : reach * _BAND_BINS]
+        between = self.between[: reach + 1, : reach * BAND]
         spread = (pieces.view(-1, reach + 1) @ between).view(*x.shape[:2], _SAID, -1)
         return tuple(spread[:, :, kind, : self.settings.bins] for kind in range(_SAID))
 

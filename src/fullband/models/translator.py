@@ -15,19 +15,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fullband.errors import SettingsError
-from fullband.models.layers import ConvNeXtBlock
 from fullband.models.network import Network
+from fullband.models.trunk import BAND, TrunkConfig, convnext_blocks
 
 __all__ = ["CosineTransform", "Translator", "TranslatorConfig"]
 
-_BAND = 4  # coefficients of a band: an even number, and as wide as the extender's
 _FLOOR = 1e-11  # mean power of a sample, at full scale 1, below which nothing is told apart
 _TINY = 1e-12
 _GATE_BELOW_HZ = 50.0  # the new band begins to open here below the end of the old
@@ -38,66 +35,28 @@ _UNHEARD = 2  # bands below Nyquist that stay empty: no loss reaches so high, no
 
 
 @dataclass(frozen=True)
-class TranslatorConfig:
-    """The network's size.
+class TranslatorConfig(TrunkConfig):
+    """The network's size. A frame has as many coefficients as a hop has samples."""
 
-    Attributes:
-        sample_rate: of input and output, Hz.
-        hop: samples between frames, which are twice as long; also coefficients of a frame.
-        width: channels of the trunk.
-        depth: ConvNeXt blocks.
-        expansion: how much wider their inside is.
-        kernel: frames that a block's convolution over time sees.
-        dilations: of those convolutions, repeated over the blocks.
-    """
-
-    sample_rate: int = 48_000
-    hop: int = 480
     width: int = 96
     depth: int = 4
-    expansion: int = 2
     kernel: int = 5
     dilations: tuple[int, ...] = (1, 2, 4)
-    upsampling: Literal["sinc"] = "sinc"
-
-    def __post_init__(self) -> None:
-        if self.hop < 8 or self.hop % _BAND or min(self.width, self.depth, self.expansion) < 1:
-            raise SettingsError(
-                "a translator needs a hop that is a multiple of 4, width, depth, expansion >= 1"
-            )
-        if self.sample_rate < 1:
-            raise SettingsError("a translator needs a sample rate above 0")
-        if self.kernel < 1 or self.kernel % 2 == 0 or not self.dilations or min(self.dilations) < 1:
-            raise SettingsError("a translator needs an odd kernel and dilations >= 1")
-
-    @property
-    def ratio(self) -> int:
-        """1: the input is brought straight to the full rate."""
-        return 1
-
-    @property
-    def stride(self) -> int:
-        """A shift by it shifts the output."""
-        return self.hop
 
     @property
     def bands(self) -> int:
         """What a frame is divided into, from 0 Hz to Nyquist."""
-        return self.hop // _BAND
+        return self.hop // BAND
 
     @property
     def context(self) -> int:
         """Samples to each side that can change an output sample."""
-        frames = sum(
-            self.kernel // 2 * self.dilations[block % len(self.dilations)]
-            for block in range(self.depth)
-        )
-        return (max(frames, 1) + 2) * self.hop
+        return (max(self.reach, 1) + 2) * self.hop
 
 
 class CosineTransform(nn.Module):
     """The MDCT of sine-windowed frames of `2 * hop` samples, and back: perfect reconstruction but
-    for the 16 bits in which its matrix is stored (an error 66 dB below the signal).
+    for the 16 bits in which its matrix is stored (an error more than 60 dB below the signal).
 
     Frame i reaches from sample `(i - 1) * hop` to `(i + 1) * hop`.
     """
@@ -157,16 +116,7 @@ class Translator(Network):
         self.band_hz = config.sample_rate / 2 / config.bands
         self.enter = nn.Linear(2 * config.bands, width)
         self.enter_norm = nn.LayerNorm(width)
-        self.blocks = nn.ModuleList(
-            ConvNeXtBlock(
-                width,
-                config.kernel,
-                config.dilations[index % len(config.dilations)],
-                config.expansion,
-                1.0 / config.depth,
-            )
-            for index in range(config.depth)
-        )
+        self.blocks = convnext_blocks(config)
         self.leave_norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, config.bands)
         self.register_buffer("bands", torch.arange(config.bands), False)
@@ -189,8 +139,8 @@ class Translator(Network):
             for each in (self._kept(end_hz), self._gate(end_hz), self._source(end_hz))
         )
 
-        banded = coefficients.view(batch, frames, count, _BAND)
-        energy = (banded * banded).sum(-1) * (1.0 / _BAND)
+        banded = coefficients.view(batch, frames, count, BAND)
+        energy = (banded * banded).sum(-1) * (1.0 / BAND)
         level = torch.log10(energy / _FLOOR + 1.0) + math.log10(_FLOOR)
         x = torch.cat([kept * (level + 6.0) / 2.0, kept], dim=-1)
         x = self.enter(x.flatten(0, 1)).view(batch, frames, -1)
@@ -207,9 +157,7 @@ class Translator(Network):
         )
         gain = kept * flattening
         gain = gain.gather(-1, source) * torch.exp(torch.clamp(said, -20.0, 4.0))
-        each = (_BAND * source.unsqueeze(-1) + torch.arange(_BAND, device=source.device)).flatten(
-            -2
-        )
+        each = (BAND * source.unsqueeze(-1) + torch.arange(BAND, device=source.device)).flatten(-2)
         copied = coefficients.gather(-1, each).view(banded.shape) * gain.unsqueeze(-1)
         return self.transform.inverse(copied.flatten(-2) * gate)[:, :time]
 

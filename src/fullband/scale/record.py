@@ -6,15 +6,15 @@ made again by the next run, with the same result.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
+from fullband.manifest import Entry
 from fullband.scale.place import HIDDEN, Found, Place
 
 __all__ = ["Done", "Manifest", "Record"]
@@ -25,47 +25,19 @@ _EVERY_S = 30.0
 
 
 @dataclass(frozen=True)
-class Record:
-    """What became of one file.
+class Record(Entry):
+    """What became of one file: what a batch's manifest says of it, `done` or `failed`, and more.
 
     Attributes:
         target: within the output.
         source: its address.
         source_version: what its store says changes with its content.
-        source_sha256, source_bytes: of the file as it was read.
-        target_sha256, target_bytes: of the result.
-        bandwidth_hz: where the source's content ends.
-        model: the model that was used, also where it was chosen by `auto`.
-        model_sha256: of the model's file; None for a baseline, which has none.
-        settings: what was asked for, as far as it differs from the defaults.
         seconds: the time that workers spent on it.
         pieces: into how many it was cut.
-        finished: when, in UTC.
-        version: of fullband.
     """
 
-    state: Literal["done", "failed"]
-    target: str
-    source: str
     source_version: str | None = None
-    source_sha256: str | None = None
-    source_bytes: int | None = None
-    target_sha256: str | None = None
-    target_bytes: int | None = None
-    source_rate: int | None = None
-    target_rate: int | None = None
-    channels: int | None = None
-    duration_s: float | None = None
-    bandwidth_hz: float | None = None
-    model: str | None = None
-    model_sha256: str | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-    seconds: float | None = None
     pieces: int = 1
-    warnings: tuple[str, ...] = ()
-    error: str | None = None
-    finished: str | None = None
-    version: str | None = None
 
 
 class Manifest:
@@ -75,20 +47,19 @@ class Manifest:
         self._output = output
         self._begun = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
         self._parts = 0
-        self._lines: list[str] = []
+        self._lines: list[bytes] = []
         self._since = time.monotonic()
 
     def add(self, record: Record) -> None:
-        self._lines.append(json.dumps(dataclasses.asdict(record)))
+        self._lines.append(record.line())
         if len(self._lines) >= _LINES or time.monotonic() - self._since > _EVERY_S:
             self.flush()
 
     def flush(self) -> None:
         """Write what has come since the last part."""
         if self._lines:
-            content = "\n".join([*self._lines, ""])
             name = f"{_FOLDER}/{self._begun}-{self._parts:08d}.jsonl"
-            self._output.write(name, content.encode())
+            self._output.write(name, b"".join(self._lines))
             self._parts += 1
             self._lines = []
         self._since = time.monotonic()

@@ -41,6 +41,7 @@ from fullband.enhancement import (
     check_bandwidth,
 )
 from fullband.errors import FullbandError, WorkerError
+from fullband.manifest import sha256_of
 from fullband.models.registry import BASELINES
 from fullband.scale.place import HIDDEN, Found, Place
 from fullband.scale.record import Record
@@ -245,7 +246,7 @@ class Worker:
         return self._record(
             source,
             target,
-            source_sha256=_sha256(local),
+            source_sha256=sha256_of(local),
             **made,
             **_heard(summary.analysis, summary.model, summary.target_rate),
             seconds=round(summary.seconds, 3),
@@ -275,7 +276,7 @@ class Worker:
             analysis=analysis,
             model=model.name,
             rate=target_rate,
-            source_sha256=_sha256(local),
+            source_sha256=sha256_of(local),
             spans=tuple(spans),
         )
         self._target.write(f"{place}/plan.json", json.dumps(to_dict(plan)).encode())
@@ -464,7 +465,7 @@ def _heard(analysis: Analysis, model: str, rate: int) -> dict[str, Any]:
 
 
 def _described(result: str) -> dict[str, Any]:
-    return {"target_sha256": _sha256(result), "target_bytes": Path(result).stat().st_size}
+    return {"target_sha256": sha256_of(result), "target_bytes": Path(result).stat().st_size}
 
 
 def _warnings(limited: int, peak: float) -> tuple[str, ...]:
@@ -473,11 +474,3 @@ def _warnings(limited: int, peak: float) -> tuple[str, ...]:
     return (
         f"{limited} samples beyond full scale were limited (peak {20 * np.log10(peak):+.1f} dBFS)",
     )
-
-
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -44,6 +44,10 @@ class Card:
             widens may end, lowest and highest. Its graph has a second input, `bandwidth_hz`
             `[B, F]`: where content ends, once for all (F = 1) or at every `stride` samples
             (F = 1 + T // stride, value i at sample i * stride).
+        memory: for a model that runs frame by frame, how many numbers a stream keeps from one run
+            to the next. Its graph takes `audio` `[B, N, stride]`, `bandwidth_hz` `[B, N]`, `mix`
+            `[B, 2]` (how much is added of the new band and of the lows) and `memory` `[B, memory]`,
+            zeros at first, and gives `wide` `[B, N, stride]`, a stride later, and `memory_after`.
     """
 
     name: str
@@ -62,6 +66,7 @@ class Card:
     scores: dict[str, Any] = field(default_factory=dict)
     sha256: str = ""
     bandwidth_range_hz: tuple[float, float] | None = None
+    memory: int | None = None
 
     def __post_init__(self) -> None:
         if (self.entry_rate is None) != (self.bandwidth_range_hz is not None):
@@ -76,12 +81,19 @@ class Card:
                 raise SettingsError(f"{name} {rate} Hz is outside {limits}")
         if self.upsampling not in ("spline", "sinc"):
             raise SettingsError(f"upsampling must be spline or sinc, not '{self.upsampling}'")
+        if self.memory is not None:
+            if self.bandwidth_range_hz is None:
+                raise SettingsError("a model with a memory needs a bandwidth_range_hz")
+            if not 1 <= self.memory <= _MOST_SAMPLES:
+                raise SettingsError(f"memory must be 1 to {_MOST_SAMPLES} numbers")
         if not 1 <= self.stride <= _MOST_SAMPLES or not 0 <= self.context <= _MOST_SAMPLES:
             raise SettingsError(f"stride and context must be 1 and 0 to {_MOST_SAMPLES} samples")
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """The names of the graph's inputs."""
+        if self.memory is not None:
+            return ("audio", "bandwidth_hz", "mix", "memory")
         return ("audio",) if self.bandwidth_range_hz is None else ("audio", "bandwidth_hz")
 
     @property

@@ -31,8 +31,11 @@ __all__ = [
     "Model",
     "OnnxModel",
     "Stage",
+    "StepRunner",
+    "StreamingModel",
     "available_cores",
     "choose_model",
+    "onnx_model",
     "open_model",
     "use_cores",
 ]
@@ -42,6 +45,7 @@ DEFAULT_MODEL = "speech"
 
 _BLOCK_SAMPLES = 1 << 16  # over all channels; with ~100 floats per sample inside the network
 _CONTEXTS = 8  # or so many contexts to a block, so that most of the work is not context
+_STEPS = 128  # strides that a streaming model takes at a time where all of a recording is there
 _WINDOW_SAMPLES = 1 << 18  # channels beyond that are run one after the other
 
 
@@ -113,7 +117,7 @@ class Model(Protocol):
 
     def stage(
         self, channels: int, segments: Sequence[Segment] = (), start: int = 0
-    ) -> BlockRunner | None:
+    ) -> BlockRunner | StepRunner | None:
         """The same over a stream; None where the model adds nothing to its upsampled input.
 
         Args:
@@ -156,9 +160,9 @@ class OnnxModel:
         self._session = self._open(_CORES // _ABREAST)
         inputs = [(node.name, len(node.shape)) for node in self._session.get_inputs()]
         outputs = [(node.name, len(node.shape)) for node in self._session.get_outputs()]
-        if inputs != [(name, 2) for name in card.inputs] or outputs != [("wide", 2)]:
+        if (inputs, outputs) != self._graph(card):
             expected = " and ".join(card.inputs)
-            raise ModelError(f"{weights}: is not a graph from {expected} to wide, two axes each")
+            raise ModelError(f"{weights}: is not a graph from {expected} to wide, as its card says")
         self.card = card
         self.name = card.name
         self.sample_rate = card.sample_rate
@@ -167,6 +171,11 @@ class OnnxModel:
         self.stride = card.stride
         self.bandwidth_range_hz = card.bandwidth_range_hz
         self.fills_holes = card.fills_holes
+
+    @staticmethod
+    def _graph(card: Card) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+        """The names of what goes in and comes out, and how many axes each has."""
+        return [(name, 2) for name in card.inputs], [("wide", 2)]
 
     def run(self, audio: Audio, bandwidth_hz: Any = None) -> Audio:
         return self._run(self._whole_session, audio, bandwidth_hz)
@@ -212,7 +221,9 @@ class OnnxModel:
             raise ModelError(f"{self._weights}: makes samples that are NaN or infinite")
         return wide
 
-    def stage(self, channels: int, segments: Sequence[Segment] = (), start: int = 0) -> BlockRunner:
+    def stage(
+        self, channels: int, segments: Sequence[Segment] = (), start: int = 0
+    ) -> BlockRunner | StepRunner:
         stride = self.stride
 
         def run(audio: Audio, position: int) -> Audio:
@@ -226,6 +237,129 @@ class OnnxModel:
             return self._run(self._session, audio, bandwidth_hz)
 
         return BlockRunner(run, stride, self.card.context, channels, start)
+
+
+class StreamingModel(OnnxModel):
+    """A model that runs frame by frame, each stream with a memory of its own.
+
+    Attributes:
+        memory: numbers that a stream keeps, zeros at first.
+
+    Raises:
+        ModelError: see `OnnxModel`.
+    """
+
+    def __init__(self, card: Card, weights: Path) -> None:
+        super().__init__(card, weights)
+        assert card.memory is not None
+        self.memory = card.memory
+
+    @staticmethod
+    def _graph(card: Card) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+        axes = {"audio": 3, "bandwidth_hz": 2, "mix": 2, "memory": 2}
+        return [(name, axes[name]) for name in card.inputs], [("wide", 3), ("memory_after", 2)]
+
+    def step(
+        self, audio: Audio, bandwidth_hz: Audio, mix: Audio, memory: Audio
+    ) -> tuple[Audio, Audio]:
+        """The next strides of several streams: what the model makes of them, one stride later.
+
+        Args:
+            mix: how much of the new band and of the lows is added, 1 being all.
+
+        Shape:
+            audio `[B, N, stride]`, bandwidth_hz `[B, N]`, mix `[B, 2]`, memory `[B, memory]`, all
+            float32; result as audio and memory.
+
+        Raises:
+            ModelError: the graph cannot be run, or makes something that is not audio.
+        """
+        given = {"audio": audio, "bandwidth_hz": bandwidth_hz, "mix": mix, "memory": memory}
+        try:
+            wide, after = self._session.run(["wide", "memory_after"], given)
+        except Exception as error:  # onnxruntime's exceptions share no narrower base
+            reason = str(error).splitlines()[0]
+            raise ModelError(f"{self._weights}: cannot be run ({reason})") from None
+        if wide.shape != audio.shape or after.shape != memory.shape:
+            raise ModelError(f"{self._weights}: makes {list(wide.shape)} of {list(audio.shape)}")
+        if not np.isfinite(np.dot(wide.ravel(), wide.ravel())):
+            raise ModelError(f"{self._weights}: makes samples that are NaN or infinite")
+        return wide, after
+
+    def run(self, audio: Audio, bandwidth_hz: Any = None) -> Audio:
+        frames = np.atleast_1d(np.asarray(bandwidth_hz, np.float32))
+
+        def told(positions: np.ndarray) -> np.ndarray:
+            return frames[np.minimum(positions // self.stride, len(frames) - 1)]
+
+        runner = StepRunner(self, told, len(audio), lows=1.0)
+        return np.concatenate([runner.push(audio), runner.flush()], axis=-1)
+
+    def stage(self, channels: int, segments: Sequence[Segment] = (), start: int = 0) -> StepRunner:
+        return StepRunner(
+            self, lambda positions: bandwidths_at(segments, positions), channels, start
+        )
+
+
+class StepRunner:
+    """A streaming model as a stage: results lie where the input lay, and `flush` gives the rest.
+
+    Args:
+        bandwidths_hz: where content ends at positions `[N]`, to `[N]`.
+        start: the position of the first sample that will be pushed, a multiple of the stride. Steps
+            lie on one grid, as the blocks of `BlockRunner`.
+        lows: how much is added of what lies below 300 Hz.
+    """
+
+    def __init__(
+        self,
+        model: StreamingModel,
+        bandwidths_hz: Callable[[np.ndarray], np.ndarray],
+        channels: int,
+        start: int = 0,
+        lows: float = 0.0,
+    ) -> None:
+        self._model = model
+        self._bandwidths_hz = bandwidths_hz
+        self._block = _STEPS * model.stride
+        self._memory = np.zeros((channels, model.memory), np.float32)
+        self._mix = np.tile(np.array([[1, lows]], np.float32), (channels, 1))
+        self._held = np.zeros((channels, 0), np.float32)
+        self._position = start  # of the first sample that is held
+        self._early = model.stride  # samples of the result that lie before the start
+
+    @property
+    def reach(self) -> int:
+        """Samples to each side that can change a sample of the result, be it by rounding."""
+        return self._block + self._model.card.context
+
+    def push(self, block: Audio) -> Audio:
+        self._held = np.concatenate([self._held, block], axis=-1)
+        pieces = []
+        while self._held.shape[-1] >= self._next():
+            pieces.append(self._step(self._next()))
+        return np.concatenate(pieces, axis=-1) if pieces else self._held[:, :0]
+
+    def flush(self) -> Audio:
+        left = self._held.shape[-1] + self._model.stride - self._early
+        tail = np.zeros((len(self._held), self._block + self._model.stride), np.float32)
+        return self.push(tail)[:, :left]
+
+    def _next(self) -> int:
+        """How long the next block is: up to the next line of the grid."""
+        return self._block - self._position % self._block
+
+    def _step(self, length: int) -> Audio:
+        stride = self._model.stride
+        audio = np.ascontiguousarray(self._held[:, :length]).reshape(len(self._held), -1, stride)
+        told = self._bandwidths_hz(self._position + stride * np.arange(length // stride))
+        told = np.tile(np.asarray(told, np.float32), (len(audio), 1))
+        wide, self._memory = self._model.step(audio, told, self._mix, self._memory)
+        self._held = self._held[:, length:]
+        self._position += length
+        result = wide.reshape(len(wide), -1)[:, self._early :]
+        self._early = 0
+        return result
 
 
 class BlockRunner:
@@ -334,7 +468,16 @@ def open_model(name: str) -> Model:
     """
     if name in BASELINES:
         return Baseline(name)
-    return OnnxModel(*find_card(name))
+    return onnx_model(*find_card(name))
+
+
+def onnx_model(card: Card, weights: Path) -> OnnxModel:
+    """The model in a file, as its card says it is to be run.
+
+    Raises:
+        ModelError: see `OnnxModel`.
+    """
+    return (OnnxModel if card.memory is None else StreamingModel)(card, weights)
 
 
 def choose_model(bandwidth_hz: float, kind: str = DEFAULT_MODEL) -> str:

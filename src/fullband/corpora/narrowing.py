@@ -33,6 +33,7 @@ _USUAL_HZ = (2000.0, 3400.0, 4000.0, 5512.5, 6000.0, 8000.0, 11025.0, 12000.0, 1
 MOST_HOLES = 0.035  # a tenth as many is what noise has by itself
 _RISING = 0.5  # so many noise floors have a slope over frequency beside that over octaves
 _LEAST_NEW_HZ = 1000.0  # a patch has to be true for so much above its cutoff
+_TELEPHONE_HZ = 300.0  # below it a telephone passes next to nothing
 _FLOOR_POINTS = 129  # frequencies at which a noise floor is told of
 _NO_FLOOR = -20.0  # log10 of the power of no noise
 _FILLS_NOTHING = 0.25  # of the patches without holes, so many are judged as if they had some
@@ -78,6 +79,8 @@ class VarySettings(PairSettings, Protocol):
     def highest_hz(self) -> float: ...
     @property
     def balance(self) -> float: ...
+    @property
+    def telephone(self) -> float: ...
     @property
     def coded(self) -> float: ...
     @property
@@ -185,8 +188,8 @@ class NarrowingDataset:
         cutoff_hz = self._cutoff(generator, true_hz)
         drawn = draw_response(generator, cutoff_hz)
         narrow = bandlimit_spectrum(spectrum, bin_hz, drawn)
-        if generator.random() < 0.1:  # a telephone's high-pass
-            narrow /= 1 + (300.0 / np.maximum(frequency, 1.0)) ** 8
+        if generator.random() < settings.telephone:
+            narrow /= 1 + (_TELEPHONE_HZ / np.maximum(frequency, 1.0)) ** 8
         bandwidth_hz = drawn.bandwidth_hz * float(generator.uniform(0.97, 1.02))
         sides = scipy.fft.irfft(np.stack([narrow, spectrum]), length).astype(np.float32)
         if generator.random() < 0.5:  # 16 bits, at the narrow rate or at the wide one

@@ -21,6 +21,7 @@ __all__ = [
     "believed_hz",
     "join_error",
     "join_level_distance",
+    "low_level_distance",
     "new_band_lsd",
     "snr_cost_db",
     "unevenness",
@@ -33,6 +34,7 @@ _TOP = 0.96  # of the Nyquist frequency: what is learnt above is not heard
 _FLOOR = 1e-11  # mean power of a sample below which levels are not told apart
 _UNHEARD = 10**-7.5  # mean power of an error that costs no SNR: 50 dB below speech
 _FREE_DB = 0.2  # of SNR
+_LOWS_HZ = 300.0  # below it telephones have nothing, whatever the new band is like
 
 
 class Spectra:
@@ -227,6 +229,24 @@ def join_error(
     return torch.log10((error + 1e-6) / (power + 1e-6) + 1e-3).mean()
 
 
+def low_level_distance(
+    predicted: Spectra, wide: Spectra, sample_rate: int, frame: int = 4096
+) -> Tensor:
+    """Mean absolute difference of the levels of six bands from 60 to 300 Hz, in decades.
+
+    Frames are long enough to tell a voice's fundamental from its neighbours. Loud bands count more.
+    """
+    edges = torch.linspace(60.0, _LOWS_HZ, 7) * (frame / sample_rate)
+    bins = [(int(low), max(int(low) + 1, int(high))) for low, high in edges.unfold(0, 2, 1)]
+    levels = [
+        torch.stack([power[..., low:high].mean(dim=-1) for low, high in bins], dim=-1)
+        for power in (predicted.power(frame), wide.power(frame))
+    ]
+    logs = [torch.log10(level / (frame * 3 / 8) + _FLOOR) for level in levels]
+    weights = torch.clamp((logs[1] + 10.0) / 4.0, 0.4, 1.6).square()
+    return (weights * (logs[1] - logs[0]).abs()).sum() / weights.sum()
+
+
 def snr_cost_db(
     predicted: Spectra,
     wide: Spectra,
@@ -239,10 +259,11 @@ def snr_cost_db(
 
     A band at the right level but with phases of its own doubles the error, and does so where it is
     loudest. This asks for less there, and for phases that are right where they can be known.
-    Errors 50 dB below the nominal level of speech cost nothing, so that noise floors stay.
+    Errors 50 dB below the nominal level of speech cost nothing, so that noise floors stay, and
+    neither does what is below 300 Hz.
     """
     hz = torch.linspace(0, sample_rate / 2, frame // 2 + 1, device=true_hz.device)
-    mask = (hz < true_hz[:, None]).float().unsqueeze(1)
+    mask = ((hz < true_hz[:, None]) & (hz >= _LOWS_HZ)).float().unsqueeze(1)
     unheard = _UNHEARD * frame * 3 / 8 * (frame // 2 + 1) * wide.power(frame).shape[1]
     before, after = (
         (mask * _error(audio, wide, frame)).sum(dim=(1, 2)) + unheard

@@ -113,9 +113,12 @@ class ShortTimeFourier(nn.Module):
 
         T has to be a multiple of the hop, and N is `T / hop + 1`.
         """
+        blocks = F.pad(audio, (self.hop, self.hop)).reshape(audio.shape[0], -1, self.hop)
+        return self.spectra(blocks)
+
+    def spectra(self, blocks: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of blocks a hop long, each with its successor: `[B, N + 1, hop]`."""
         hop = self.hop
-        padded = F.pad(audio, (hop, hop))
-        blocks = padded.reshape(audio.shape[0], -1, hop)
         if not torch.onnx.is_in_onnx_export():
             frames = torch.cat([blocks[:, :-1], blocks[:, 1:]], dim=-1) * self.window
             spectrum = torch.fft.rfft(frames)
@@ -129,19 +132,24 @@ class ShortTimeFourier(nn.Module):
 
     def inverse(self, real: Tensor, imaginary: Tensor) -> Tensor:
         """Overlap and add. Shape: twice `[B, N, F]` to `[B, (N - 1) * hop]`."""
+        first, second = self.halves(real, imaginary)
+        blocks: Tensor = second[:, :-1] + first[:, 1:]
+        return blocks.reshape(real.shape[0], -1)
+
+    def halves(self, real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
+        """What each frame gives to the block it begins with, and to the one it ends with.
+
+        Shape: twice `[B, N, F]` to twice `[B, N, hop]`.
+        """
         hop = self.hop
         if not torch.onnx.is_in_onnx_export():
             frames = torch.fft.irfft(torch.complex(real, imaginary), 2 * hop) * self.window
-            first, second = frames[..., :hop], frames[..., hop:]
-        else:
-            ends = torch.ones(hop + 1, device=real.device)
-            ends[0] = ends[-1] = 0.5
-            even, odd = self._by_cosines(real * ends), self._by_sines(imaginary)
-            window = self.window[:hop] / hop
-            first = (even - odd)[..., :hop] * window
-            second = ((even + odd)[..., 1:] * window).flip(-1)
-        blocks: Tensor = second[:, :-1] + first[:, 1:]
-        return blocks.reshape(real.shape[0], -1)
+            return frames[..., :hop], frames[..., hop:]
+        ends = torch.ones(hop + 1, device=real.device)
+        ends[0] = ends[-1] = 0.5
+        even, odd = self._by_cosines(real * ends), self._by_sines(imaginary)
+        window = self.window[:hop] / hop
+        return (even - odd)[..., :hop] * window, ((even + odd)[..., 1:] * window).flip(-1)
 
     def _by_cosines(self, x: Tensor) -> Tensor:
         """Sum of x[n] cos(pi n k / hop), k from 0 to hop. Shape: `[..., F]` to the same."""
@@ -200,8 +208,14 @@ class Extender(Network):
         """What is added, alone. Shape: as `forward`."""
         time, hop = audio.shape[-1], self.settings.hop
         padded = F.pad(audio, (0, (hop - time % hop) % hop))
-        real, imaginary = self.fourier(padded)
+        return self.fourier.inverse(*self._new_spectra(*self.fourier(padded), bandwidth_hz))[
+            :, :time
+        ]
 
+    def _new_spectra(
+        self, real: Tensor, imaginary: Tensor, bandwidth_hz: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What is added to each frame. Shape: twice `[B, N, F]` to the same."""
         # What follows from the bandwidth is worked out once for each that is told. The network also
         # sees a little of what lies beyond: how steeply content ends.
         end_hz = bandwidth_hz.unsqueeze(-1)
@@ -209,7 +223,7 @@ class Extender(Network):
         seen = self._up_to(_SEEN * end_hz)
         gate = torch.clamp((self.bin_hz - end_hz + _GATE_BELOW_HZ) / _GATE_WIDTH_HZ, 0.0, 1.0)
         gate = gate * self._heard()
-        frame = torch.arange(real.shape[1], device=audio.device)
+        frame = torch.arange(real.shape[1], device=real.device)
         told = frame.clamp(max=bandwidth_hz.shape[1] - 1)
         end, piece = self._top_piece(end_hz)
         if not self.settings.in_tune:
@@ -219,12 +233,10 @@ class Extender(Network):
         )
 
         power = real * real + imaginary * imaginary
-        level = _level(power, hop)
+        level = _level(power, self.settings.hop)
         x = torch.cat([seen * (level + 6.0) / 2.0, below], dim=-1)
         x = self.enter(x.flatten(0, 1)).unflatten(0, level.shape[:2])
-        x = self.enter_norm(x)
-        for block in self.blocks:
-            x = block(x)
+        x = self._trunk(self.enter_norm(x))
         envelope, fine, flat, skirt = self._say(self.leave_norm(x))
 
         if self.settings.in_tune:
@@ -239,11 +251,17 @@ class Extender(Network):
         else:
             shape = gate * shape * amplitude
         skirt = gate * skirt * seen
-        new = (
+        new_real, new_imaginary = (
             shape * copy + skirt * there
             for copy, there in zip(copied, (real, imaginary), strict=True)
         )
-        return self.fourier.inverse(*new)[:, :time]
+        return new_real, new_imaginary
+
+    def _trunk(self, x: Tensor) -> Tensor:
+        """Shape: `[B, N, C]` to the same."""
+        for block in self.blocks:
+            x = block(x)
+        return x
 
     def _lacking(self, gate: Tensor, said: Tensor, power: Tensor) -> Tensor:
         """How much of the amplitude that is said the input lacks, instead of the gate alone.

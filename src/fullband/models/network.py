@@ -44,13 +44,25 @@ class Network(nn.Module):
     Attributes:
         takes_bandwidth: whether it works for any bandwidth and is told it, as a second argument
             `[B, N]` in Hz, one for each `config.stride` samples or one for all.
+        memory: of one that can run frame by frame, how many numbers it keeps in between; `step()`
+            is then the module that does so.
     """
 
     takes_bandwidth = False
+    memory: int | None = None
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config: NetworkConfig = config
+
+    def step(self) -> nn.Module:
+        """The same network with its memory outside, for graphs that run frame by frame.
+
+        Shape:
+            audio `[B, N, stride]`, bandwidth_hz `[B, N]`, mix `[B, 2]` and memory `[B, memory]` to
+            wide `[B, N, stride]`, a stride later, and the memory after it.
+        """
+        raise NotImplementedError
 
     def fit(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
         """Set what is solved for rather than trained, from narrow and wide patches `[B, T]`.

@@ -15,6 +15,7 @@ __all__ = ["ARCHITECTURES", "BASELINES", "architecture", "build_model", "model_c
 
 ARCHITECTURES = {
     "audiounet": ("fullband.models.audiounet", "AudioUNet", "AudioUNetConfig"),
+    "causal-extender": ("fullband.models.causal", "CausalExtender", "CausalExtenderConfig"),
     "dnn": ("fullband.models.dnn", "DNN", "DNNConfig"),
     "extender": ("fullband.models.extender", "Extender", "ExtenderConfig"),
     "tfilm": ("fullband.models.tfilm", "TFiLMUNet", "TFiLMUNetConfig"),

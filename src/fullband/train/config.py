@@ -38,6 +38,7 @@ class DataConfig:
             noise, and between which levels of the latter (at 4 kHz, relative to full scale).
         lowest_hz, highest_hz: for those models, the range of cutoffs.
         balance: for those models, 0 draws every second of audio alike, 1 every speaker.
+        telephone: for those models, the share of filtered patches whose lows a telephone cut away.
         coded: for those models, the share of patches that a codec damages instead of a filter.
         codings: the codecs drawn from, each with its lowest and highest kb/s for one channel (0 and
             0 where there is nothing to choose).
@@ -60,6 +61,7 @@ class DataConfig:
     lowest_hz: float = 1800.0
     highest_hz: float = 20_000.0
     balance: float = 0.3
+    telephone: float = 0.1
     coded: float = 0.0
     codings: tuple[tuple[str, float, float], ...] = ()
     valid_files: int = 24
@@ -70,6 +72,8 @@ class DataConfig:
             raise SettingsError("data needs 0 < lowest_hz < highest_hz and equaliser_db >= 0")
         if not (0 <= self.room <= 1 and 0 <= self.noise <= 1 and 0 <= self.balance <= 1):
             raise SettingsError("data needs room, noise and balance in [0, 1]")
+        if not 0 <= self.telephone <= 1:
+            raise SettingsError("data needs telephone in [0, 1]")
         if not 0 <= self.coded <= 1 or (self.coded and not self.codings):
             raise SettingsError("data.coded must be in [0, 1], and data.codings say by what")
         if self.codings:
@@ -119,6 +123,7 @@ class LossConfig:
     band_level: float = 0.0
     band_level_long: float = 0.0
     join_level: float = 0.0
+    low_level: float = 0.0
     unevenness: float = 0.0
     snr_cost_db: float = 0.0
     level_quantile: float = 0.5

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from fullband.card import Card, write_card
-from fullband.engine import OnnxModel
+from fullband.engine import OnnxModel, onnx_model
 from fullband.errors import ModelError
 from fullband.models.network import Network, NetworkConfig
 from fullband.train.checkpoint import load_average
@@ -104,6 +104,7 @@ def export_model(
         upsampling=config.upsampling,
         stride=config.stride,
         context=config.context,
+        memory=model.memory,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         data=tuple(data),
         licence=licence,
@@ -112,29 +113,40 @@ def export_model(
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
     write_card(card, path.with_suffix(".json"))
-    compare_exported(model, OnnxModel(card, path))
+    compare_exported(model, onnx_model(card, path))
     return path
 
 
 def write_graph(model: Network, path: Path, half: bool = False) -> None:
     """The network as an ONNX graph from `audio` to `wide`, both `[B, T]`.
 
-    One that takes any bandwidth has a second input, `bandwidth_hz` `[B, N]`.
+    One that takes any bandwidth has a second input, `bandwidth_hz` `[B, N]`, and one that runs
+    frame by frame is written so, see `fullband.card.Card`.
 
     Args:
         half: store what loses nothing by it in 16 bits.
     """
+    any_number = torch.export.Dim.DYNAMIC
+    any_size, rows = {0: any_number, 1: any_number}, {0: any_number}
+    module: torch.nn.Module = model
+    names, outputs = ["audio", "bandwidth_hz"], ["wide"]
+    shapes: tuple[dict[int, Any], ...] = (any_size, any_size)
     inputs = [torch.zeros(2, 40 * model.config.stride + 3)]
-    if model.takes_bandwidth:
+    if model.memory is not None:
+        module = model.step().eval()
+        names, outputs = [*names, "mix", "memory"], ["wide", "memory_after"]
+        shapes = (any_size, any_size, rows, rows)
+        inputs = [torch.zeros(2, 3, model.config.stride), torch.full((2, 3), 4000.0)]
+        inputs += [torch.ones(2, 2), torch.zeros(2, model.memory)]
+    elif model.takes_bandwidth:
         inputs.append(torch.full((2, 5), 4000.0))
-    any_size = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     with _quiet_exporter():
         program = torch.onnx.export(
-            model,
+            module,
             tuple(inputs),
-            input_names=["audio", "bandwidth_hz"][: len(inputs)],
-            output_names=["wide"],
-            dynamic_shapes=tuple(any_size for _ in inputs),
+            input_names=names[: len(inputs)],
+            output_names=outputs,
+            dynamic_shapes=shapes[: len(inputs)],
             opset_version=_OPSET,
             dynamo=True,
             verbose=False,

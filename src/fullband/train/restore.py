@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from fullband.card import find_card
-from fullband.engine import OnnxModel
+from fullband.engine import onnx_model
 from fullband.errors import ModelError
 from fullband.models.network import Network
 from fullband.models.registry import build_model
@@ -61,7 +61,7 @@ def load_exported(path: str) -> tuple[Network, dict[str, Any]]:
         for parameter in model.parameters():
             parameter.copy_(restored[start : start + parameter.numel()].reshape(parameter.shape))
             start += parameter.numel()
-    compare_exported(model, OnnxModel(card, weights))
+    compare_exported(model, onnx_model(card, weights))
     return model, settings
 
 

@@ -15,6 +15,7 @@ from fullband.losses.new_band import (
     band_level_distance,
     join_error,
     join_level_distance,
+    low_level_distance,
     new_band_lsd,
     snr_cost_db,
     unevenness,
@@ -87,6 +88,7 @@ def compute_loss(
             "band_level_long": partial(level_distance, frame=2048, bins=8),
             "join_level": partial(join_level_distance, x, y, rate, end_hz),
             "join_error": partial(join_error, x, y, rate, end_hz),
+            "low_level": partial(low_level_distance, x, y, rate),
             "snr_cost_db": partial(snr_cost_db, x, y, narrow, rate, true_hz),
             "unevenness": partial(unevenness, x, rate, true_hz),
         }

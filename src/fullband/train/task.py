@@ -98,7 +98,7 @@ class NarrowingTask:
         AudioFileError: no recording is long enough to train on, or true high enough to judge by.
     """
 
-    cutoffs_hz = (4000, 6000, 8000, 12_000)
+    usual_hz = (4000, 6000, 8000, 12_000)
     methods = ("sinc-hann", "soxr", "kaiser")
 
     def __init__(self, config: TrainConfig, training: Part, validation: Part) -> None:
@@ -106,6 +106,9 @@ class NarrowingTask:
         self._examples = NarrowingDataset(decoded, notes, config.data, config.run.seed)
         self._validation = validation
         self._files = config.data.valid_files
+        low_hz, high_hz = config.data.lowest_hz, config.data.highest_hz
+        usual_hz = [hz for hz in self.usual_hz if low_hz <= hz <= high_hz]
+        self.cutoffs_hz = usual_hz or [round(low_hz)]
         if not any(self._judged_at(cutoff_hz) for cutoff_hz in self.cutoffs_hz):
             raise AudioFileError(
                 f"no recording for validation is true {_LEAST_NEW_HZ / 1000:g} kHz above "

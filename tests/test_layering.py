@@ -20,9 +20,10 @@ LADDER = (
     ("degrade", "models", "losses"),
     ("card",),
     ("corpora", "engine"),
-    ("enhancement",),
+    ("enhancement", "streaming"),
     ("inspection", "batch", "evaluate", "spans"),
-    ("batch_run", "scale", "train"),
+    ("batch_run", "live", "scale", "train"),
+    ("web",),
     ("cli", "__main__"),
 )
 """Each part may import from those above it in this list, and from itself. The package's own

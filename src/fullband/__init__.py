@@ -26,16 +26,22 @@ if TYPE_CHECKING:
     from fullband.enhancement import load as load
     from fullband.errors import FullbandError as FullbandError
     from fullband.inspection import inspect_file as inspect_file
+    from fullband.streaming import Stream as Stream
+    from fullband.streaming import Streams as Streams
+    from fullband.streaming import stream as stream
 
 _HOMES = {
     "Enhancer": "fullband.enhancement",
     "FullbandError": "fullband.errors",
+    "Stream": "fullband.streaming",
+    "Streams": "fullband.streaming",
     "Summary": "fullband.enhancement",
     "enhance": "fullband.enhancement",
     "enhance_file": "fullband.enhancement",
     "inspect_file": "fullband.inspection",
     "load": "fullband.enhancement",
     "read": "fullband.audio.file",
+    "stream": "fullband.streaming",
     "write": "fullband.audio.file",
 }
 

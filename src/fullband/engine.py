@@ -284,13 +284,15 @@ class StreamingModel(OnnxModel):
             raise ModelError(f"{self._weights}: makes {list(wide.shape)} of {list(audio.shape)}")
         if not np.isfinite(np.dot(wide.ravel(), wide.ravel())):
             raise ModelError(f"{self._weights}: makes samples that are NaN or infinite")
-        return wide, after
+        result: tuple[Audio, Audio] = wide, after
+        return result
 
     def run(self, audio: Audio, bandwidth_hz: Any = None) -> Audio:
         frames = np.atleast_1d(np.asarray(bandwidth_hz, np.float32))
 
         def told(positions: np.ndarray) -> np.ndarray:
-            return frames[np.minimum(positions // self.stride, len(frames) - 1)]
+            taken: np.ndarray = frames[np.minimum(positions // self.stride, len(frames) - 1)]
+            return taken
 
         runner = StepRunner(self, told, len(audio), lows=1.0)
         return np.concatenate([runner.push(audio), runner.flush()], axis=-1)

@@ -13,6 +13,7 @@ it (Makhoul and Berouti, ICASSP 1979, on rectification). How loud it is, is what
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,7 +53,12 @@ class CausalExtenderConfig(ExtenderConfig):
     @property
     def reach(self) -> int:
         """Frames of the past that the blocks together see."""
-        return sum((self.kernel - 1) * self.dilation(block) for block in range(self.depth))
+        return sum(self.pasts)
+
+    @property
+    def pasts(self) -> tuple[int, ...]:
+        """Frames of the past that each block takes."""
+        return tuple((self.kernel - 1) * self.dilation(block) for block in range(self.depth))
 
     @property
     def context(self) -> int:
@@ -77,8 +83,8 @@ class CausalConvNeXtBlock(ConvNeXtBlock):
     Attributes:
         past: how many of those before it takes.
 
-    Shape: `[B, N, C]` to the same; with what was before, `[B, past, C]`, in front of it where it is
-    given, else zeros.
+    Shape: `[B, N, C]` to the same. With what was before in front of it, taken `[B, past + N, C]`,
+    where that is known; else there was nothing.
     """
 
     def __init__(
@@ -88,9 +94,19 @@ class CausalConvNeXtBlock(ConvNeXtBlock):
         self.past = (kernel - 1) * dilation
         self.over_time.padding = (0,)
 
-    def forward(self, x: Tensor, before: Tensor | None = None) -> Tensor:
-        taken = F.pad(x, (0, 0, self.past, 0)) if before is None else torch.cat([before, x], dim=1)
-        y = self.norm(self.over_time(taken.transpose(1, 2)).transpose(1, 2)).flatten(0, 1)
+    def forward(self, x: Tensor, taken: Tensor | None = None) -> Tensor:
+        if taken is None:
+            taken = F.pad(x, (0, 0, self.past, 0))
+            over_time = self.over_time(taken.transpose(1, 2)).transpose(1, 2)
+        else:
+            # Few frames of many streams: a runtime does this faster than a convolution by channels.
+            dilation = self.over_time.dilation[0]
+            assert self.over_time.bias is not None
+            over_time = self.over_time.bias
+            for tap in range(self.over_time.kernel_size[0]):
+                shifted = taken[:, tap * dilation : tap * dilation + x.shape[1]]
+                over_time = over_time + self.over_time.weight[:, 0, tap] * shifted
+        y = self.norm(over_time).flatten(0, 1)
         y = self.scale * self.narrow(F.gelu(self.widen(y)))
         widened: Tensor = x + y.view(x.shape)
         return widened
@@ -145,54 +161,54 @@ class CausalExtender(Extender):
     def new_band(self, audio: Tensor, bandwidth_hz: Tensor) -> Tensor:
         """What is added, alone. Shape: as `forward`."""
         time, hop = audio.shape[-1], self.settings.hop
-        blocks = F.pad(audio, (hop, hop + (hop - time % hop) % hop)).unflatten(-1, (-1, hop))
+        padded = F.pad(audio, (hop, hop + (hop - time % hop) % hop))
+        blocks = padded.view(audio.shape[0], -1, hop)
         new, lows, _ = self.added_to(blocks, bandwidth_hz, None)
         if lows is not None:
             new = tuple(part + low for part, low in zip(new, lows, strict=True))
         return self.fourier.inverse(*new)[:, :time]
 
     def added_to(
-        self, blocks: Tensor, bandwidth_hz: Tensor, before: Tensor | None
-    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...] | None, Tensor | None]:
+        self, blocks: Tensor, bandwidth_hz: Tensor, before: Sequence[Tensor] | None
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...] | None, list[Tensor]]:
         """The spectra of what is added to each frame: the new band's and the lows'.
 
         Args:
-            before: what the blocks of the trunk remember, as it was handed out last; None at the
-                start of a recording that is there as a whole, and then nothing is handed out.
+            before: what each block of the trunk remembers, as it was handed out last; None for a
+                recording that is there as a whole, and then nothing is handed out.
 
         Shape:
             blocks `[B, N + 1, hop]`, bandwidth_hz `[B, N]`, or fewer, the last of which holds on;
-            pairs of real and imaginary parts `[B, N, F]`; before `[B, reach * width]`.
+            pairs of real and imaginary parts `[B, N, F]`; before `[B, past * width]` each.
         """
-        self._before = before
-        self._after: list[Tensor] = []
+        after: list[Tensor] = []
+        said: list[Tensor] = []
+
+        def trunk(x: Tensor) -> Tensor:
+            for number, block in enumerate(self.blocks):
+                if before is None:
+                    x = block(x)
+                    continue
+                taken = torch.cat([before[number].view(x.shape[0], -1, x.shape[2]), x], dim=1)
+                after.append(taken[:, x.shape[1] :].flatten(1))
+                x = block(x, taken)
+            said.append(x)
+            return x
+
         real, imaginary = self.fourier.spectra(blocks)
-        new = self._new_spectra(real, imaginary, bandwidth_hz)
-        lows = self._lows(blocks, real, imaginary) if self.causal.adds_lows else None
-        after = None if before is None else torch.cat(self._after, dim=1)
+        new = self._new_spectra(real, imaginary, bandwidth_hz, trunk)
+        lows = None
+        if self.causal.adds_lows:
+            lows = self._lows(said[0], blocks.abs(), real, imaginary)
         return new, lows, after
 
-    def _trunk(self, x: Tensor) -> Tensor:
-        start = 0
-        for block in self.blocks:
-            assert isinstance(block, CausalConvNeXtBlock)
-            if self._before is None:
-                x = block(x)
-                continue
-            length = block.past * self.settings.width
-            before = self._before[:, start : start + length].unflatten(1, (block.past, -1))
-            self._after.append(torch.cat([before, x], dim=1)[:, x.shape[1] :].flatten(1))
-            x = block(x, before)
-            start += length
-        self._said = x
-        return x
-
-    def _lows(self, blocks: Tensor, real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
-        """The lows' spectra. Shape: as `added_to`."""
+    def _lows(
+        self, x: Tensor, rectified: Tensor, real: Tensor, imaginary: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The lows' spectra, by what the trunk says. Shape: x `[B, N, C]`; else as `added_to`."""
         count = self.lows.shape[1] // 2
-        said = self.leave_low(self.leave_norm(self._said).flatten(0, 1))
+        said = self.leave_low(self.leave_norm(x).flatten(0, 1))
         amplitude = torch.exp(torch.clamp(said, -20.0, 4.0)).view(*real.shape[:2], count)
-        rectified = blocks.abs()
         frames = torch.cat([rectified[:, :-1], rectified[:, 1:]], dim=-1)
         frames = (frames - frames.mean(dim=-1, keepdim=True)) * self.fourier.window
         parts = (frames.flatten(0, 1) @ self.lows).view(*real.shape[:2], 2, count)
@@ -226,7 +242,8 @@ class Step(nn.Module):
         self, audio: Tensor, bandwidth_hz: Tensor, mix: Tensor, memory: Tensor
     ) -> tuple[Tensor, Tensor]:
         network, hop = self.network, self.network.settings.hop
-        held, overlap, before = memory.split([hop, hop, network.causal.memory - 2 * hop], dim=1)
+        pasts = [past * network.causal.width for past in network.causal.pasts]
+        held, overlap, *before = torch.split(memory, [hop, hop, *pasts], dim=1)
         blocks = torch.cat([held.unsqueeze(1), audio], dim=1)
         new, lows, after = network.added_to(blocks, bandwidth_hz, before)
         mixed = [part * mix[:, :1, None] for part in new]
@@ -235,5 +252,4 @@ class Step(nn.Module):
         first, second = network.fourier.halves(*mixed)
         finished = torch.cat([overlap.unsqueeze(1), second[:, :-1]], dim=1) + first
         wide = blocks[:, :-1] + finished
-        assert after is not None
-        return wide, torch.cat([blocks[:, -1], second[:, -1], after], dim=1)
+        return wide, torch.cat([blocks[:, -1], second[:, -1], *after], dim=1)

@@ -21,6 +21,7 @@ as where a codec at a low rate has left out what it had no bits for.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -208,12 +209,16 @@ class Extender(Network):
         """What is added, alone. Shape: as `forward`."""
         time, hop = audio.shape[-1], self.settings.hop
         padded = F.pad(audio, (0, (hop - time % hop) % hop))
-        return self.fourier.inverse(*self._new_spectra(*self.fourier(padded), bandwidth_hz))[
-            :, :time
-        ]
+        real, imaginary = self.fourier(padded)
+        new = self._new_spectra(real, imaginary, bandwidth_hz, self._trunk)
+        return self.fourier.inverse(*new)[:, :time]
 
     def _new_spectra(
-        self, real: Tensor, imaginary: Tensor, bandwidth_hz: Tensor
+        self,
+        real: Tensor,
+        imaginary: Tensor,
+        bandwidth_hz: Tensor,
+        trunk: Callable[[Tensor], Tensor],
     ) -> tuple[Tensor, Tensor]:
         """What is added to each frame. Shape: twice `[B, N, F]` to the same."""
         # What follows from the bandwidth is worked out once for each that is told. The network also
@@ -236,7 +241,7 @@ class Extender(Network):
         level = _level(power, self.settings.hop)
         x = torch.cat([seen * (level + 6.0) / 2.0, below], dim=-1)
         x = self.enter(x.flatten(0, 1)).unflatten(0, level.shape[:2])
-        x = self._trunk(self.enter_norm(x))
+        x = trunk(self.enter_norm(x))
         envelope, fine, flat, skirt = self._say(self.leave_norm(x))
 
         if self.settings.in_tune:

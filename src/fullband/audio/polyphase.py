@@ -106,7 +106,10 @@ class Polyphase:
     def _passed_hz(self, source_rate: int) -> float:
         """Where the whole filter has fallen by 3 dB, by its spectrum."""
         whole = self._taps[:, ::-1].reshape(-1) / self._up  # at `up` times the source's rate
-        size = 1 << (8 * len(whole) - 1).bit_length()
-        level = np.abs(np.fft.rfft(whole, size))
-        below = int(np.argmax(level < 10 ** (-3 / 20)))
-        return float(below * source_rate * self._up / size)
+        turns = -2j * np.pi / (source_rate * self._up) * np.arange(len(whole))
+        low, high = 0.0, min(source_rate, source_rate * self._up / self._down) / 2 * _STOPS_BEYOND
+        while high - low > 1.0:
+            middle = (low + high) / 2
+            level = abs(np.sum(whole * np.exp(middle * turns)))
+            low, high = (middle, high) if level > 10 ** (-3 / 20) else (low, middle)
+        return low

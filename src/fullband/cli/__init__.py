@@ -13,6 +13,7 @@ import click
 
 from fullband.cli.corpora import corpora
 from fullband.cli.enhancing import enhance, inspect, models
+from fullband.cli.live import live
 from fullband.cli.research import evaluate, export, refit, report, train
 from fullband.cli.scale import scale
 from fullband.cli.shared import one_line
@@ -61,5 +62,17 @@ def _extra_for(module: str) -> str | None:
     return next((extra for extra, modules in needs.items() if module in modules), None)
 
 
-for command in (enhance, scale, inspect, models, corpora, train, export, refit, evaluate, report):
+for command in (
+    enhance,
+    live,
+    scale,
+    inspect,
+    models,
+    corpora,
+    train,
+    export,
+    refit,
+    evaluate,
+    report,
+):
     main.add_command(command)

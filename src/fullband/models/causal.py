@@ -26,7 +26,7 @@ from fullband.models.layers import ConvNeXtBlock
 
 __all__ = ["CausalConvNeXtBlock", "CausalExtender", "CausalExtenderConfig", "Step"]
 
-_LOWS_HZ = (60.0, 300.0)  # between which lows are added
+_LOWS_HZ = 300.0  # up to where lows are added, and fade over as much as they rise from 0 Hz
 _FADES_OVER_HZ = 100.0
 _TINY = 1e-12
 _LACKING = 4.0  # times the input's power has to be short of what is said, for anything to be added
@@ -138,15 +138,14 @@ class CausalExtender(Extender):
         )
         if config.adds_lows:
             # Bins up to where it ends, of the rectified input's frames.
-            count = 1 + math.ceil((_LOWS_HZ[1] + _FADES_OVER_HZ) / self.spacing_hz)
+            count = 1 + math.ceil((_LOWS_HZ + _FADES_OVER_HZ) / self.spacing_hz)
             angle = torch.arange(2 * config.hop).double()[:, None] * torch.arange(count)
             angle = angle * (math.pi / config.hop)
             self.register_buffer(
                 "lows", torch.cat([torch.cos(angle), -torch.sin(angle)], dim=1).float(), False
             )
             hz = self.bin_hz[:count]
-            rises = (hz - _LOWS_HZ[0] + _FADES_OVER_HZ) / _FADES_OVER_HZ
-            falls = (_LOWS_HZ[1] + _FADES_OVER_HZ - hz) / _FADES_OVER_HZ
+            rises, falls = hz / _FADES_OVER_HZ, (_LOWS_HZ + _FADES_OVER_HZ - hz) / _FADES_OVER_HZ
             self.register_buffer(
                 "low_gate", torch.minimum(rises.clamp(0.0, 1.0), falls.clamp(0.0, 1.0)), False
             )
@@ -210,7 +209,9 @@ class CausalExtender(Extender):
         said = self.leave_low(self.leave_norm(x).flatten(0, 1))
         amplitude = torch.exp(torch.clamp(said, -20.0, 4.0)).view(*real.shape[:2], count)
         frames = torch.cat([rectified[:, :-1], rectified[:, 1:]], dim=-1)
-        frames = (frames - frames.mean(dim=-1, keepdim=True)) * self.fourier.window
+        window = self.fourier.window
+        mean = (frames * window).sum(dim=-1, keepdim=True) / window.sum()
+        frames = (frames - mean) * window
         parts = (frames.flatten(0, 1) @ self.lows).view(*real.shape[:2], 2, count)
         # All bins by one factor, so that a tone stays one.
         energy = parts.square().sum(dim=(-1, -2)).unsqueeze(-1)

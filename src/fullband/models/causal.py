@@ -216,9 +216,11 @@ class CausalExtender(Extender):
         # All bins by one factor, so that a tone stays one.
         energy = parts.square().sum(dim=(-1, -2)).unsqueeze(-1)
         flattened = (1.0 / math.sqrt(_TINY)) * torch.rsqrt(energy / _TINY + 1.0)
-        there = real[..., :count].square() + imaginary[..., :count].square()
+        # Bins that what is above 300 Hz does not reach into tell whether there is something already.
+        told = int(_LOWS_HZ / self.spacing_hz)
+        there = real[..., :told].square() + imaginary[..., :told].square()
         there = there.mean(dim=-1, keepdim=True)
-        wanted = amplitude.square().mean(dim=-1, keepdim=True)
+        wanted = amplitude[..., :told].square().mean(dim=-1, keepdim=True)
         lacks = torch.clamp(1.0 - _LACKING * there / (wanted + math.exp(-40.0)), min=0.0)
         lacks = (torch.sqrt(1e4 * lacks + 1.0) - 1.0) / (math.sqrt(1e4 + 1.0) - 1.0)
         gain = amplitude * flattened * self.low_gate * lacks

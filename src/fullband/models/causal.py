@@ -216,7 +216,7 @@ class CausalExtender(Extender):
         # All bins by one factor, so that a tone stays one.
         energy = parts.square().sum(dim=(-1, -2)).unsqueeze(-1)
         flattened = (1.0 / math.sqrt(_TINY)) * torch.rsqrt(energy / _TINY + 1.0)
-        # Bins that what is above 300 Hz does not reach into tell whether there is something already.
+        # Whether there is something already is told by bins that nothing above 300 Hz reaches.
         told = int(_LOWS_HZ / self.spacing_hz)
         there = real[..., :told].square() + imaginary[..., :told].square()
         there = there.mean(dim=-1, keepdim=True)

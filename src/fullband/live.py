@@ -54,7 +54,7 @@ class Durations:
             return math.nan
         needed = max(1, math.ceil(fraction * self.count))
         index = int(np.searchsorted(np.cumsum(self._counts), needed))
-        return min(self.longest_s, self._LOWEST_S * self._STEP ** (index + 0.5))
+        return min(self.longest_s, float(self._LOWEST_S * self._STEP ** (index + 0.5)))
 
     def summary_ms(self) -> dict[str, float]:
         """Median, 95th and 99th percentile and the longest, in milliseconds."""

@@ -22,7 +22,7 @@ LADDER = (
     ("corpora", "engine"),
     ("enhancement", "streaming"),
     ("inspection", "batch", "evaluate", "spans"),
-    ("batch_run", "live", "live_devices", "scale", "train"),
+    ("batch_run", "live", "scale", "train"),
     ("cli", "__main__"),
 )
 """Each part may import from those above it in this list, and from itself. The package's own

@@ -15,7 +15,7 @@ import click
 from fullband.cli.shared import open_console, shown
 
 if TYPE_CHECKING:
-    from fullband.live import LiveReport
+    from fullband.live.loop import LiveReport
 
 __all__ = ["live"]
 
@@ -135,7 +135,7 @@ def live(
         fullband live --source-rate 16000 --realtime | aplay -f S16_LE -r 48000
     """
     if list_devices:
-        from fullband.live_devices import describe_devices
+        from fullband.live.devices import describe_devices
 
         click.echo(shown(describe_devices()))
         return
@@ -165,7 +165,7 @@ def live(
     switch = _bypass_switch(bypass, say)
     max_lag_s = max_lag_ms / 1000
     if microphone:
-        from fullband.live_devices import run_devices
+        from fullband.live.devices import run_devices
 
         say(
             f"{source_rate} -> {stream.target_rate} Hz, {1000 * stream.delay_s:.1f} ms; Ctrl-C ends"
@@ -176,7 +176,7 @@ def live(
     else:
         if sys.stdin.isatty():
             raise click.UsageError("standard input is a terminal: pipe samples in, or --microphone")
-        from fullband.live import run_pipe
+        from fullband.live.loop import run_pipe
 
         report = run_pipe(
             stream,

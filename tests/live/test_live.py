@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from fullband import live_devices
 from fullband.audio.pcm import PcmDecoder, encode
 from fullband.cli import main
 from fullband.errors import AudioError, DependencyError
-from fullband.live import Durations, Inbox, Overload, run, run_pipe
+from fullband.live import devices as live_devices
+from fullband.live.loop import Durations, Inbox, Overload, run, run_pipe
 from fullband.streaming import stream
 from signals import voice
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from fullband.audio.samples import Audio
 from fullband.errors import AudioError, DependencyError
-from fullband.live import Inbox, LiveReport, run
+from fullband.live.loop import Inbox, LiveReport, run
 from fullband.streaming import Stream
 
 __all__ = ["Buffer", "describe_devices", "run_devices"]
@@ -73,7 +73,7 @@ def run_devices(
     say: Callable[[str], None] | None = None,
     bypass: threading.Event | None = None,
 ) -> LiveReport:
-    """From a microphone to a speaker until Ctrl-C; see `fullband.live.run`.
+    """From a microphone to a speaker until Ctrl-C; see `fullband.live.loop.run`.
 
     Args:
         input_device, output_device: a number or part of a name; None is the system's choice.

@@ -50,5 +50,5 @@ clean:
 
 .venv/dev: .venv/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable '.[train,evaluate,metrics,scale,dev]'
+		--constraint constraints.txt --editable '.[train,evaluate,metrics,scale,live,web,dev]'
 	@touch $@ .venv/base

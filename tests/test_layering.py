@@ -23,6 +23,7 @@ LADDER = (
     ("enhancement", "streaming"),
     ("inspection", "batch", "evaluate", "spans"),
     ("batch_run", "live", "scale", "train"),
+    ("web",),
     ("cli", "__main__"),
 )
 """Each part may import from those above it in this list, and from itself. The package's own

@@ -119,7 +119,7 @@ class Streams:
         wide, memory = held[:, :0], None
         if whole:
             audio = held[:, :whole].reshape(len(held), -1, hop)
-            step = _passed if one.bypass else self._step
+            step = _passed if one._passes else self._step
             wide, memory = step(group, np.ascontiguousarray(audio), stacked("_memory"))
             wide = wide.reshape(len(held), -1)[:, one._early :]
         back, behind, down_position = one._down.push(stacked("_behind"), wide, one._down_position)
@@ -172,6 +172,7 @@ class Stream:
             changed between blocks.
         bypass: whether nothing is added and the model is not run; it may be changed between blocks,
             and the new band then fades within a hop.
+        overloaded: the same, for whoever runs the stream rather than whoever asked for it.
         taken, given: samples so far, of each channel.
     """
 
@@ -193,9 +194,6 @@ class Stream:
         _check_rates(source_rate, target_rate, model_rate)
         if not isinstance(channels, int) or not 1 <= channels <= MAX_CHANNELS:
             raise AudioError(f"a stream has 1 to {MAX_CHANNELS} channels, not {channels!r}")
-        for name, value in (("detail", detail), ("lows", lows)):
-            if not isinstance(value, (int, float)) or not 0 <= value <= 1:
-                raise AudioError(f"{name} must be a number from 0 to 1, got {value!r}")
         ahead_s = max(_LEAST_AHEAD_S, _AHEAD_S * 8000 / source_rate)
         try:
             self._up = streams.filter(source_rate, model_rate, ahead_s)
@@ -211,7 +209,8 @@ class Stream:
             nominal_hz = min(nominal_hz, max(lowest_hz, float(bandwidth_hz)))
         self._streams = streams
         self.source_rate, self.target_rate, self.channels = source_rate, target_rate, channels
-        self.detail, self.lows, self.bypass = detail, lows, bypass
+        self.detail, self.lows, self.bypass, self.overloaded = 1.0, 0.0, False, False
+        self.adjust(detail, lows, bypass)
         self.taken = self.given = 0
         self._hop, self._model_rate = model.stride, model_rate
         self.delay_s = (
@@ -251,10 +250,33 @@ class Stream:
         missing = total - self.given
         behind_s = self.delay_s + (2 * self._hop) / self._model_rate
         silence = np.zeros((self.channels, math.ceil(behind_s * self.source_rate) + 2), np.float32)
-        self._ear = None
+        self._ear, taken = None, self.taken
         rest = self(silence[0] if self._flat else silence)[..., :missing]
+        self.taken, self.given = taken, total
         self._flushed = True
         return rest
+
+    def adjust(
+        self, detail: float | None = None, lows: float | None = None, bypass: bool | None = None
+    ) -> None:
+        """Change what is given, from the next block on.
+
+        Raises:
+            AudioError: it is not a number from 0 to 1, or not true or false; nothing is changed.
+        """
+        for name, value in (("detail", detail), ("lows", lows)):
+            numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if value is not None and not (numeric and 0 <= value <= 1):
+                raise AudioError(f"{name} must be a number from 0 to 1, got {value!r}")
+        if bypass is not None and not isinstance(bypass, bool):
+            raise AudioError(f"bypass must be true or false, got {bypass!r}")
+        self.detail = self.detail if detail is None else float(detail)
+        self.lows = self.lows if lows is None else float(lows)
+        self.bypass = self.bypass if bypass is None else bypass
+
+    @property
+    def _passes(self) -> bool:
+        return self.bypass or self.overloaded
 
     @property
     def bandwidth_hz(self) -> float:
@@ -283,7 +305,7 @@ class Stream:
     def _alike(self, block: Audio) -> tuple[Any, ...]:
         """What streams have to share to be run together."""
         return (
-            *(self.source_rate, self.target_rate, self.bypass, block.shape[-1]),
+            *(self.source_rate, self.target_rate, self._passes, block.shape[-1]),
             *(self._up_position, self._pending.shape[-1], self._early, self._down_position),
         )
 

@@ -16,6 +16,7 @@ from fullband.cli.enhancing import enhance, inspect, models
 from fullband.cli.live import live
 from fullband.cli.research import evaluate, export, refit, report, train
 from fullband.cli.scale import scale
+from fullband.cli.serve import serve
 from fullband.cli.shared import one_line
 from fullband.errors import FullbandError
 from fullband.version import __version__
@@ -58,21 +59,13 @@ def _extra_for(module: str) -> str | None:
         "train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "onnx", "onnxscript"),
         "evaluate": ("scipy",),
         "scale": ("ray", "fsspec", "s3fs"),
+        "web": ("fastapi", "starlette", "uvicorn", "websockets"),
     }
     return next((extra for extra, modules in needs.items() if module in modules), None)
 
 
 for command in (
-    enhance,
-    live,
-    scale,
-    inspect,
-    models,
-    corpora,
-    train,
-    export,
-    refit,
-    evaluate,
-    report,
+    *(enhance, live, serve, scale, inspect, models),
+    *(corpora, train, export, refit, evaluate, report),
 ):
     main.add_command(command)

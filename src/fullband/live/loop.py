@@ -24,7 +24,7 @@ from fullband.audio.samples import Audio
 from fullband.errors import FullbandError
 from fullband.streaming import Stream
 
-__all__ = ["Durations", "Inbox", "LiveReport", "Overload", "read_pipe", "run", "run_pipe"]
+__all__ = ["Durations", "Inbox", "LiveReport", "Overload", "due", "read_pipe", "run", "run_pipe"]
 
 _MOST_AT_ONCE_S = 0.1  # that is taken together where blocks have gathered
 _MOST_WAITING_S = 2.0  # then a pipe is left to wait
@@ -57,9 +57,11 @@ class Durations:
         return min(self.longest_s, float(self._LOWEST_S * self._STEP ** (index + 0.5)))
 
     def summary_ms(self) -> dict[str, float]:
-        """Median, 95th and 99th percentile and the longest, in milliseconds."""
+        """Median, 95th and 99th percentile and the longest, in milliseconds; nothing of nothing."""
+        if not self.count:
+            return {}
         found = {f"p{round(100 * q)}": self.quantile_s(q) for q in (0.5, 0.95, 0.99)}
-        found["longest"] = self.longest_s if self.count else math.nan
+        found["longest"] = self.longest_s
         return {name: round(1000 * value, 3) for name, value in found.items()}
 
 
@@ -71,9 +73,9 @@ class LiveReport:
         audio_s: how much audio went through.
         delay_ms: the stream's algorithmic delay.
         work_ms: how long a block took: `p50`, `p95`, `p99`, `longest`.
-        latency_ms: from when a block's last sample was there to when its result was handed on, the
-            same; without meaning where the source does not keep real time.
-        xruns: blocks that were handed on later than they last, after they were there.
+        latency_ms: from when a block was there, or would have been in real time, to when its result
+            was handed on, the same.
+        xruns: blocks that were handed on later than that by more than they last.
         bypassed_s: audio that went through without a new band because of lag.
         overloads: how often that began.
         lost: samples that a device could not hand over in time.
@@ -112,6 +114,7 @@ class Inbox:
         self._most = round(_MOST_WAITING_S * sample_rate)
         self._blocks: deque[tuple[Audio, float]] = deque()
         self._samples = 0
+        self._due_s = 0.0
         self._closed = False
         self._error: BaseException | None = None
         self._changed = threading.Condition()
@@ -119,7 +122,6 @@ class Inbox:
 
     def put(self, block: Audio) -> bool:
         """What just came; False where nobody takes any more. Shape: `[C, T]`."""
-        arrived = time.monotonic()
         with self._changed:
             while self._waits and self._samples > self._most and not self._closed:
                 self._changed.wait()
@@ -129,7 +131,8 @@ class Inbox:
                 self.lost += block.shape[-1]
                 return True
             if block.shape[-1]:
-                self._blocks.append((block, arrived))
+                due_s, self._due_s = due(self._due_s, block.shape[-1] / self._sample_rate)
+                self._blocks.append((block, due_s))
                 self._samples += block.shape[-1]
                 self._changed.notify_all()
         return True
@@ -142,7 +145,7 @@ class Inbox:
 
     def take(self, most: int) -> tuple[Audio, float] | None:
         """The oldest block, with others behind it up to so many samples, and when its first part
-        came; None once all was taken and the inbox is closed.
+        was `due`; None once all was taken and the inbox is closed.
 
         Raises:
             whatever the other thread closed it with.
@@ -154,7 +157,7 @@ class Inbox:
                 if self._error is not None:
                     raise self._error
                 return None
-            first, arrived = self._blocks.popleft()
+            first, due_s = self._blocks.popleft()
             parts = [first]
             length = first.shape[-1]
             while self._blocks and length + self._blocks[0][0].shape[-1] <= most:
@@ -162,7 +165,21 @@ class Inbox:
                 length += parts[-1].shape[-1]
             self._samples -= length
             self._changed.notify_all()
-        return (parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)), arrived
+        return (parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)), due_s
+
+
+def due(before_s: float, duration_s: float) -> tuple[float, float]:
+    """When what has just come could be asked for at the earliest: now, or later where more came
+    before it than real time had room for. So whoever sends faster than that is not late.
+
+    Args:
+        before_s: when the end of what came before is due.
+
+    Returns:
+        that time, and the next `before_s`.
+    """
+    at_s = max(time.monotonic(), before_s)
+    return at_s, at_s + duration_s
 
 
 class Overload:
@@ -240,10 +257,10 @@ def run(
     work, latency = Durations(), Durations()
     xruns, bypassed, busy_s = 0, 0, 0.0
     while (taken := inbox.take(round(_MOST_AT_ONCE_S * rate))) is not None:
-        block, arrived_s = taken
+        block, due_s = taken
         begun_s = time.monotonic()
         was_on, asked = overload.on, bypass is not None and bypass.is_set()
-        on = overload.judge(begun_s - arrived_s, begun_s)
+        on = overload.judge(begun_s - due_s, begun_s)
         if on != was_on and say is not None:
             at = f"at {stream.taken / rate:.1f} s"
             say(f"cannot keep up {at}: bypassed" if on else f"keeping up again {at}")
@@ -252,9 +269,9 @@ def run(
         done_s = time.monotonic()
         bypassed += block.shape[-1] * (on and not asked)
         work.add(done_s - begun_s)
-        latency.add(done_s - arrived_s)
+        latency.add(max(0.0, done_s - due_s))
         busy_s += done_s - begun_s
-        xruns += max_lag_s is not None and done_s - arrived_s > block.shape[-1] / rate
+        xruns += max_lag_s is not None and done_s - due_s > block.shape[-1] / rate
     audio_s = stream.taken / rate
     give(stream.flush())
     return LiveReport(

@@ -26,7 +26,15 @@ from fullband.audio.resample import resample
 from fullband.audio.samples import Audio
 from fullband.errors import DependencyError, SettingsError
 
-__all__ = ["CODECS", "MUSIC_CODECS", "TELEPHONE_CODECS", "TELEPHONE_RATE", "Codec", "Coding"]
+__all__ = [
+    "CODECS",
+    "MUSIC_CODECS",
+    "TELEPHONE_CODECS",
+    "TELEPHONE_RATE",
+    "Codec",
+    "Coding",
+    "Transmitted",
+]
 
 TELEPHONE_RATE = 8000
 
@@ -81,6 +89,20 @@ CODECS = {
 
 MUSIC_CODECS = tuple(name for name, codec in CODECS.items() if not codec.telephone)
 TELEPHONE_CODECS = tuple(name for name, codec in CODECS.items() if codec.telephone)
+
+
+@dataclass(frozen=True)
+class Transmitted:
+    """What came out of a codec, and what it took.
+
+    Attributes:
+        size: bytes of the encoder's packets, without a container's; of libsndfile's formats, the
+            file's.
+    """
+
+    audio: Audio
+    sample_rate: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -150,7 +172,12 @@ class Coding:
         return CODECS[self.codec].telephone
 
     def apply(self, audio: Audio, sample_rate: int) -> tuple[Audio, int]:
-        """Encode and decode.
+        """Encode and decode; see `transmit`."""
+        sent = self.transmit(audio, sample_rate)
+        return sent.audio, sent.sample_rate
+
+    def transmit(self, audio: Audio, sample_rate: int) -> Transmitted:
+        """Encode and decode, and say what that took.
 
         Shape:
             audio `[T]` or `[C, T]`, C at most 2; the result has the same number of axes, and
@@ -166,18 +193,18 @@ class Coding:
             raise SettingsError(f"{self.codec} does not take {len(channels)} channels")
         rate = TELEPHONE_RATE if codec.telephone else sample_rate
         if not channels.shape[-1]:
-            return np.asarray(audio, np.float32), rate
+            return Transmitted(np.asarray(audio, np.float32), rate, 0)
         channels = resample(channels, sample_rate, rate)
         length = channels.shape[-1]
         run_rate = _next_rate(codec.rates, rate)
         given = np.clip(resample(channels, rate, run_rate), -1.0, 1.0)
         if codec.libsndfile:
-            coded, coded_rate = _through_libsndfile(codec, self.kbps, given, run_rate)
+            coded, coded_rate, size = _through_libsndfile(codec, self.kbps, given, run_rate)
         else:
-            coded, coded_rate = _through_ffmpeg(codec, self.kbps, given, run_rate)
+            coded, coded_rate, size = _through_ffmpeg(codec, self.kbps, given, run_rate)
         coded = resample(coded[:, codec.delay :], coded_rate, rate)[:, :length]
         coded = np.pad(coded, ((0, 0), (0, length - coded.shape[-1])))
-        return (coded[0] if np.ndim(audio) == 1 else coded), rate
+        return Transmitted(coded[0] if np.ndim(audio) == 1 else coded, rate, size)
 
 
 def _next_rate(rates: tuple[int, ...], rate: int) -> int:
@@ -187,7 +214,7 @@ def _next_rate(rates: tuple[int, ...], rate: int) -> int:
 
 def _through_ffmpeg(
     codec: Codec, kbps: float, channels: Audio, sample_rate: int
-) -> tuple[Audio, int]:
+) -> tuple[Audio, int, int]:
     try:
         import av
     except ModuleNotFoundError:
@@ -202,8 +229,10 @@ def _through_ffmpeg(
             stream.bit_rate = round(kbps * 1000)
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(channels), "fltp", layout)
         frame.sample_rate, frame.time_base, frame.pts = sample_rate, Fraction(1, sample_rate), 0
+        size = 0
         for given in (frame, None):
             for packet in stream.encode(given):
+                size += packet.size
                 out.mux(packet)
     stored.seek(0)
     parts, rate = [], sample_rate
@@ -212,12 +241,12 @@ def _through_ffmpeg(
         for decoded in source.decode(source.streams.audio[0]):
             parts += [each.to_ndarray() for each in to_float.resample(decoded)]
             rate = decoded.sample_rate
-    return np.concatenate(parts, axis=-1).astype(np.float32, copy=False), rate
+    return np.concatenate(parts, axis=-1).astype(np.float32, copy=False), rate, size
 
 
 def _through_libsndfile(
     codec: Codec, kbps: float, channels: Audio, sample_rate: int
-) -> tuple[Audio, int]:
+) -> tuple[Audio, int, int]:
     stored = io.BytesIO()
     # libvorbis is told a quality, here the one that comes to so much on average.
     level = None
@@ -231,6 +260,7 @@ def _through_libsndfile(
         subtype=codec.encoder,
         compression_level=level,
     )
+    size = stored.tell()
     stored.seek(0)
     coded, rate = soundfile.read(stored, dtype="float32", always_2d=True)
-    return np.ascontiguousarray(coded.T), int(rate)
+    return np.ascontiguousarray(coded.T), int(rate), size

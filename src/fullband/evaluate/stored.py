@@ -20,7 +20,18 @@ METRICS = ("snr_db", "lsd", "lsd_low", "lsd_high", "lsd_2017", "visqol", "dnsmos
 
 _TEXT = (
     *("system", "page", "task", "sample", "corpus", "source", "file", "speaker", "method"),
-    *("check", "asked", "coding", "model_sha256", "version", "commit", "machine", "date"),
+    *(
+        "check",
+        "asked",
+        "coding",
+        "kind",
+        "codec",
+        "model_sha256",
+        "version",
+        "commit",
+        "machine",
+        "date",
+    ),
 )
 
 

@@ -59,6 +59,7 @@ class Streams:
             raise ModelError(f"'{model}' does not run frame by frame; '{LIVE}' does")
         self.model = opened
         self._filters: dict[tuple[int, int], Polyphase] = {}
+        self._warm()
 
     def open(
         self,
@@ -102,6 +103,12 @@ class Streams:
         if key not in self._filters:
             self._filters[key] = Polyphase(source_rate, target_rate, delay_s)
         return self._filters[key]
+
+    def _warm(self) -> None:
+        """Run the model once: what a runtime sets up at its first run would come too late."""
+        silence = np.zeros((1, 4, self.model.stride), np.float32)
+        told, mix = np.full((1, 4), 4000.0, np.float32), np.ones((1, 2), np.float32)
+        self.model.step(silence, told, mix, np.zeros((1, self.model.memory), np.float32))
 
     def _push(self, group: list[Stream], block: Audio) -> dict[Stream, Audio]:
         """Blocks of streams that are alike, their channels one after the other."""

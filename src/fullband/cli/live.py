@@ -187,7 +187,8 @@ def live(
             say,
             switch,
         )
-    say(_in_words(report, realtime or microphone))
+    for line in _in_words(report, realtime or microphone):
+        say(line)
     if report_path is not None:
         report_path.write_text(json.dumps(report.to_dict(), indent=1) + "\n", encoding="utf-8")
 
@@ -208,7 +209,7 @@ def _bypass_switch(on: bool, say: Callable[[str], None]) -> threading.Event:
     return switch
 
 
-def _in_words(report: LiveReport, keeps_time: bool) -> str:
+def _in_words(report: LiveReport, keeps_time: bool) -> list[str]:
     def figures(found: dict[str, float]) -> str:
         names = ("p50", "p95", "p99", "longest")
         return " / ".join(f"{found[name]:.1f}" for name in names)
@@ -226,4 +227,4 @@ def _in_words(report: LiveReport, keeps_time: bool) -> str:
             f"{report.xruns} xruns, bypassed for {report.bypassed_s:.1f} s in {report.overloads} "
             f"overloads, {report.lost} samples lost"
         )
-    return "\n".join(lines)
+    return lines

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ import numpy as np
 from fullband.audio.bandwidth import BandwidthMeter
 from fullband.audio.polyphase import Polyphase
 from fullband.audio.samples import MAX_CHANNELS, Audio, as_audio, output_length
-from fullband.engine import StreamingModel, open_model
+from fullband.engine import StreamingModel, available_cores, open_model
 from fullband.errors import AudioError, ModelError
 
 __all__ = ["LIVE", "Stream", "Streams", "stream"]
@@ -35,6 +36,7 @@ _LEAST_AHEAD_S = 0.004  # so far at any; its slope is measured in hertz, not in 
 _BACK_S = 0.003  # the filter down to the target's rate
 _HEARD_S = 3.0  # of a stream before its own end of content is believed, then twice as much, ...
 _LONGEST_S = 60.0  # ... and then anew every minute
+_LEAST_TOGETHER = 8  # streams that a core runs as one batch
 _TELLING_DB = -60.0  # a stretch quieter than that tells nothing of where content ends
 
 
@@ -59,6 +61,7 @@ class Streams:
             raise ModelError(f"'{model}' does not run frame by frame; '{LIVE}' does")
         self.model = opened
         self._filters: dict[tuple[int, int], Polyphase] = {}
+        self._threads = ThreadPoolExecutor(available_cores(), thread_name_prefix="fullband-streams")
         self._warm()
 
     def open(
@@ -92,9 +95,14 @@ class Streams:
         groups: dict[tuple[Any, ...], list[Stream]] = {}
         for stream, block in taken.items():
             groups.setdefault(stream._alike(block), []).append(stream)
+        parts = [part for group in groups.values() for part in _shared_out(group)]
+        work = [(part, np.concatenate([taken[stream] for stream in part])) for part in parts]
         found: dict[Stream, Audio] = {}
-        for group in groups.values():
-            found |= self._push(group, np.concatenate([taken[stream] for stream in group]))
+        if len(work) == 1:
+            found = self._push(*work[0])
+        else:
+            for one in self._threads.map(lambda each: self._push(*each), work):
+                found |= one
         return {stream: stream._give(found[stream]) for stream in blocks}
 
     def filter(self, source_rate: int, target_rate: int, delay_s: float) -> Polyphase:
@@ -156,6 +164,12 @@ class Streams:
             np.concatenate(mix).astype(np.float32),
             memory,
         )
+
+
+def _shared_out(group: list[Stream]) -> list[list[Stream]]:
+    """A group in as many parts as there are cores, none of them small."""
+    count = max(1, min(available_cores(), len(group) // _LEAST_TOGETHER))
+    return [group[number::count] for number in range(count)]
 
 
 def _passed(group: list[Stream], audio: Audio, memory: Audio) -> tuple[Audio, Audio]:

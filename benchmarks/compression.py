@@ -33,13 +33,13 @@ from fullband.evaluate.cutoffs import Recording, choose_recordings
 from fullband.evaluate.judge import Judged
 from fullband.evaluate.metrics import lsd
 from fullband.evaluate.perceptual import Kind, dnsmos, visqol
+from fullband.evaluate.rate_distortion import KEPT, cells, crossings, curve
 from fullband.evaluate.run import fit_length
-from fullband.evaluate.stored import Rows, keep, read_kept, values_of
+from fullband.evaluate.stored import Rows, keep, read_kept
 from fullband.evaluate.suite import provenance
 
 RATE = 48_000
 REACH_HZ = 18_000.0
-METRICS = ("visqol", "lsd", "dnsmos")
 KEYS = ("kind", "codec", "asked_kbps", "rate", "method", "widened", "file")
 PANEL, HEIGHT, MARGIN = 420, 330, 48
 
@@ -52,7 +52,7 @@ class Point:
     codec: str
     kbps: float
     rate: int
-    method: str = "soxr"
+    method: str = KEPT
 
     @property
     def name(self) -> str:
@@ -162,100 +162,6 @@ def score(point: Point, recording: Recording, judged: Judged) -> Rows:
     return rows
 
 
-Curve = list[tuple[float, float, float]]
-"""Points of a curve by rising rate: kb/s, mean, and half the width of its 95 % interval."""
-
-
-def curve(rows: Rows, metric: str, **where: object) -> Curve:
-    """Of the rows that have these values, a point for each rate that was asked for."""
-    own = [row for row in rows if where.items() <= row.items()]
-    found = []
-    for kbps in sorted({row["asked_kbps"] for row in own}):
-        at = [row for row in own if row["asked_kbps"] == kbps]
-        values = values_of(at, metric)
-        if values:
-            half = (
-                1.96 * float(np.std(values, ddof=1)) / math.sqrt(len(values)) if values[1:] else 0
-            )
-            found.append(
-                (float(np.mean([row["kbps"] for row in at])), float(np.mean(values)), half)
-            )
-    return sorted(found)
-
-
-def value_at(points: Curve, kbps: float) -> float:
-    """Between the points, straight over the logarithm of the rate; NaN beyond them."""
-    if not points or not points[0][0] <= kbps <= points[-1][0]:
-        return math.nan
-    at, values, _ = zip(*points, strict=True)
-    return float(np.interp(math.log(kbps), np.log(at), values))
-
-
-def best_of(curves: Iterable[Curve], kbps: float, lower_is_better: bool = False) -> float:
-    """The best of several at a rate; NaN where none reaches."""
-    values = [value for each in curves if not math.isnan(value := value_at(each, kbps))]
-    return (min if lower_is_better else max)(values, default=math.nan)
-
-
-def wins(
-    full: Curve, narrow: list[Curve], lower_is_better: bool = False
-) -> list[tuple[float, float]]:
-    """The spans of rates, in kb/s, in which the best narrow band beats the full one."""
-    if not full or not any(narrow):
-        return []
-    every = [at for each in (full, *narrow) for at, _, _ in each]
-    grid = np.geomspace(min(every), max(every), 400)
-    sign = -1.0 if lower_is_better else 1.0
-    ahead = [sign * (best_of(narrow, at, lower_is_better) - value_at(full, at)) > 0 for at in grid]
-    spans: list[tuple[float, float]] = []
-    for at, is_ahead, before in zip(grid, ahead, [False, *ahead], strict=False):
-        if is_ahead and not before:
-            spans.append((float(at), float(at)))
-        elif is_ahead:
-            spans[-1] = (spans[-1][0], float(at))
-    return spans
-
-
-def crossings(rows: Rows) -> list[str]:
-    """Where the narrow band with fullband beats the same codec's full band, in words."""
-    lines = []
-    for kind, codec in cells(rows):
-        for metric in METRICS if kind == "speech" else METRICS[:2]:
-            full, narrow = full_and_narrow(rows, kind, codec, metric)
-            common = common_rates(full, narrow)
-            if common is None:
-                continue
-            spans = wins(full, narrow, metric == "lsd")
-            said = " and ".join(f"from {low:.0f} to {high:.0f} kb/s" for low, high in spans)
-            lines.append(
-                f"{kind}, {codec}, {metric}: narrow with fullband is ahead {said or 'nowhere'} "
-                f"(compared from {common[0]:.0f} to {common[1]:.0f} kb/s)"
-            )
-    return lines
-
-
-def cells(rows: Rows) -> list[tuple[str, str]]:
-    return list(dict.fromkeys((row["kind"], row["codec"]) for row in rows))
-
-
-def full_and_narrow(rows: Rows, kind: str, codec: str, metric: str) -> tuple[Curve, list[Curve]]:
-    """The codec's full band as it is, and every narrow one with fullband."""
-    where = {"kind": kind, "codec": codec, "method": "soxr"}
-    rates = sorted({row["rate"] for row in rows if row["kind"] == kind and row["codec"] == codec})
-    full = curve(rows, metric, **where, rate=RATE, widened=0)
-    return full, [curve(rows, metric, **where, rate=r, widened=1) for r in rates if r != RATE]
-
-
-def common_rates(full: Curve, narrow: list[Curve]) -> tuple[float, float] | None:
-    """Between which rates both are there."""
-    ends = [(each[0][0], each[-1][0]) for each in narrow if each]
-    if not full or not ends:
-        return None
-    low = max(full[0][0], min(end[0] for end in ends))
-    high = min(full[-1][0], max(end[1] for end in ends))
-    return (low, high) if low < high else None
-
-
 def picture(rows: Rows) -> str:
     """ViSQOL over rate, as SVG: a diagram for each kind and codec."""
     shown = cells(rows)
@@ -312,7 +218,7 @@ def diagram(rows: Rows, kind: str, codec: str, left: int, top: int) -> Iterable[
     for value in (1, 2, 3, 4, 5):
         yield line((lowest, value), (highest, value), 'stroke="#ddd"')
         yield text(lowest, value, -6, 4, str(value), "end")
-    where = {"kind": kind, "codec": codec, "method": "soxr"}
+    where = {"kind": kind, "codec": codec, "method": KEPT}
     for rate, colour in ((RATE, "#444"), *COLOURS.items()):
         for widened in (0, 1):
             points = curve(rows, "visqol", **where, rate=rate, widened=widened)

@@ -3,9 +3,9 @@
     python docs/fill_tables.py [--check]
 
 A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed,
-training, systems, margin, filters, readout, content, kill, batches, parts, hostile, paper, scale,
-sensitivity or speech and PATH relative to the project; everything between is replaced. For a suite
-it is `paper: PATH METHOD METRIC`, `sensitivity: PATH METRIC`, and, of speech or of music,
+training, systems, margin, filters, readout, content, kill, batches, parts, hostile, calls,
+compression, voices, paper, scale, sensitivity or speech and PATH relative to the project;
+everything between is replaced. For a suite it is `paper: PATH METHOD METRIC`, `sensitivity: PATH METRIC`, and, of speech or of music,
 `speech: PATH TABLE WORDS`, see `fullband.evaluate.judge.judge_table`, or `speech: PATH speed`,
 `oracle` or `detail`. With --check nothing is written, and a document whose tables are not those of
 the stored rows is an error.
@@ -22,13 +22,22 @@ from typing import Any
 
 from fullband.evaluate.judge import judge_rows, judge_table
 from fullband.evaluate.paper import CORPORA, paper_table, read_suite, sensitivity_table
+from fullband.evaluate.rate_distortion import aliasing_table, crossings, rate_table
 from fullband.evaluate.report import markdown_table, read_rows
+from fullband.evaluate.stored import read_kept
 
 PROJECT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "docs/results.md", "docs/reliability.md", "docs/scale.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/results.md",
+    "docs/reliability.md",
+    "docs/scale.md",
+    "docs/live.md",
+    "docs/applications.md",
+)
 _TABLE = re.compile(
     r"(<!-- (rows|speed|content|training|systems|bands|paper|sensitivity|margin|filters|readout"
-    r"|speech|kill|batches|parts|hostile|scale): "
+    r"|speech|kill|batches|parts|hostile|scale|calls|compression|voices): "
     r"(\S+)((?: \S+)*?) -->\n)"
     r"(.*?)(<!-- end -->)",
     re.DOTALL,
@@ -58,6 +67,8 @@ def filled(text: str) -> str:
         make = {
             "bands": bands_table,
             "batches": batches_table,
+            "calls": calls_table,
+            "compression": compression_table,
             "content": content_table,
             "filters": filters_table,
             "hostile": hostile_table,
@@ -73,6 +84,7 @@ def filled(text: str) -> str:
             "speed": speed_table,
             "systems": systems_table,
             "training": training_table,
+            "voices": voices_table,
         }[kind]
         return f"{opening}{make(PROJECT / path, *words.split())}\n{end}"
 
@@ -252,6 +264,117 @@ def oracle_table(path: Path) -> str:
         f"{measured['date']}"
     )
     return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
+
+
+def calls_table(path: Path, what: str) -> str:
+    """What a packet of one stream takes (`one`), what batches of calls take (`calls`), how late
+    calls in real time are (`paced`), or what an hour left (`hour`)."""
+    if not path.is_file():
+        return "Not measured yet."
+    found = json.loads(path.read_text(encoding="utf-8"))
+    lines = {"one": one_lines, "calls": call_lines, "paced": paced_lines, "hour": hour_lines}
+    return (
+        "\n".join(lines[what](found)) + f"\n\n{found['cores']} cores; {place(found)}. "
+        f"Figures: `{path.relative_to(PROJECT)}`."
+    )
+
+
+def one_lines(found: dict[str, Any]) -> list[str]:
+    lines = [
+        "| stream | packet | median | 99 % | times real time | delay, counted | by an impulse |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in found["one"]:
+        for packet in (10, 20):
+            work = row[f"work_ms_{packet}"]
+            lines.append(
+                f"| {row['source_rate'] / 1000:g} to {row['target_rate'] / 1000:g} kHz "
+                f"| {packet} ms | {work['p50']:.2f} ms | {work['p99']:.2f} ms "
+                f"| {row[f'times_real_time_{packet}']:.1f} | {row['delay_ms']:.1f} ms "
+                f"| {row['impulse_ms']:.1f} ms |"
+            )
+    return lines
+
+
+def call_lines(found: dict[str, Any]) -> list[str]:
+    lines = ["| calls | median | 99 % | longest | under half a packet |", "|---|---|---|---|---|"]
+    for row in found["calls"]:
+        work, held = row["work_ms"], "yes" if row["held"] else "no"
+        lines.append(
+            f"| {row['calls']} | {work['p50']:.1f} ms | {work['p99']:.1f} ms "
+            f"| {work['longest']:.1f} ms | {held} |"
+        )
+    return lines
+
+
+def paced_lines(found: dict[str, Any]) -> list[str]:
+    lines = ["| calls | back after, median | 99 % | longest | bypassed |", "|---|---|---|---|---|"]
+    for row in found["paced"]:
+        late = row["late_ms"]
+        lines.append(
+            f"| {row['calls']} | {late['p50']:.0f} ms | {late['p99']:.0f} ms "
+            f"| {late['longest']:.0f} ms | {100 * row['bypassed']:.0f} % |"
+        )
+    return lines
+
+
+def hour_lines(found: dict[str, Any]) -> list[str]:
+    hour = found["hour"]
+    first, last = hour["resident_mib"][1], hour["resident_mib"][-1]
+    return [
+        "| an hour of one stream | |",
+        "|---|---|",
+        f"| seconds | {hour['seconds']} |",
+        f"| samples too few or many | {hour['samples_missing']} |",
+        f"| the last second against the same one in the first minute | {hour['differs']:g} |",
+        f"| memory after a twelfth, and at the end | {first:.1f} MiB, {last:.1f} MiB |",
+        f"| times real time | {hour['times_real_time']:.1f} |",
+    ]
+
+
+def compression_table(path: Path, what: str, *words: str) -> str:
+    """Points of a codec (`KIND CODEC METRIC`), where a narrow band wins (`crossings`), or what a
+    filter before the encoder is worth (`aliasing`)."""
+    rows = read_kept(path)
+    if not rows:
+        return "Not measured yet."
+    if what == "crossings":
+        text = "\n".join(f"- {line}." for line in crossings(rows))
+    elif what == "aliasing":
+        text = aliasing_table(rows)
+    else:
+        text = rate_table(rows, what, *words)
+        rows = [row for row in rows if row["kind"] == what]
+    files = len({row["file"] for row in rows})
+    return f"{text}\n\n{files} files; {origins_of(rows)}. Rows: `{path.relative_to(PROJECT)}`."
+
+
+def voices_table(path: Path) -> str:
+    """Synthetic voices before and after, and real ones beside them."""
+    if not path.is_file():
+        return "Not measured yet."
+    found = json.loads(path.read_text(encoding="utf-8"))
+    bands = [f"{low / 1000:g} to {high / 1000:g} kHz" for low, high in found["bands_hz"]]
+    lines = [
+        "| voice | rate | content to | | DNSMOS | " + " | ".join(bands) + " | times real time |",
+        "|---|---|---|---|---|" + "---|" * (len(bands) + 1),
+    ]
+    for row in found["voices"]:
+        for name in [name for name in row if isinstance(row[name], dict)]:
+            one = row[name]
+            levels = " | ".join(f"{level:.0f} dB" for level in one["levels_db"])
+            speed = f"{one['times_real_time']:.0f}" if "times_real_time" in one else ""
+            lines.append(
+                f"| {row['voice']} | {row['rate'] / 1000:g} kHz | {one['bandwidth_hz'] / 1000:.1f} "
+                f"kHz | {name} | {one['dnsmos']:.2f} | {levels} | {speed} |"
+            )
+    real = found["real"]
+    levels = " | ".join(
+        f"{mean:.0f} ± {spread:.0f} dB"
+        for mean, spread in zip(real["mean"], real["spread"], strict=True)
+    )
+    lines.append(f"| {real['recordings']} recordings of real voices | | | | | {levels} | |")
+    return "\n".join(lines) + f"\n\n{place(found)}. Figures: `{path.relative_to(PROJECT)}`."
 
 
 def origin(measured: dict[str, Any]) -> str:

@@ -5,10 +5,10 @@
 A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed,
 training, systems, margin, filters, readout, content, kill, batches, parts, hostile, calls,
 compression, voices, paper, scale, sensitivity or speech and PATH relative to the project;
-everything between is replaced. For a suite it is `paper: PATH METHOD METRIC`, `sensitivity: PATH METRIC`, and, of speech or of music,
-`speech: PATH TABLE WORDS`, see `fullband.evaluate.judge.judge_table`, or `speech: PATH speed`,
-`oracle` or `detail`. With --check nothing is written, and a document whose tables are not those of
-the stored rows is an error.
+everything between is replaced. For a suite it is `paper: PATH METHOD METRIC`,
+`sensitivity: PATH METRIC`, and, of speech or of music, `speech: PATH TABLE WORDS`, see
+`fullband.evaluate.judge.judge_table`, or `speech: PATH speed`, `oracle` or `detail`. With --check
+nothing is written, and a document whose tables are not those of the stored rows is an error.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -25,8 +26,8 @@ def test_readme_block_runs(block: str, tmp_path: Path, monkeypatch: pytest.Monke
     assert any(tmp_path.glob("wide.*"))
 
 
-def printed_by(example: str) -> str:
-    command = [sys.executable, PROJECT / "examples" / example]
+def printed_by(example: str, *arguments: str) -> str:
+    command = [sys.executable, PROJECT / "examples" / example, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
@@ -34,7 +35,54 @@ def test_every_example_is_run_here() -> None:
     assert {path.name for path in (PROJECT / "examples").glob("*.py")} == {
         "another_time_series.py",
         "before_and_after.py",
+        "telephone_call.py",  # in tests/live
+        "websocket_client.py",
+        "wrap_a_synthesiser.py",
     }
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="needs apt-get install espeak-ng")
+def test_a_synthesiser_is_wide_from_its_first_block_on(tmp_path: Path) -> None:
+    import fullband
+
+    target = tmp_path / "said.wav"
+    printed = printed_by(
+        "wrap_a_synthesiser.py", "The wind and the sun were disputing.", str(target)
+    )
+    found = fullband.inspect_file(target)
+    assert found.file.sample_rate == 48_000
+    assert found.analysis.bandwidth_hz > 15_000
+    said_s, waited_ms, behind_ms = map(float, re.findall(r"([\d.]+) (?:s;|ms)", printed))
+    assert said_s > 1.5
+    assert behind_ms == 14.0
+    assert waited_ms < 1000  # some ms on a machine that does nothing else
+
+
+def test_a_client_speaks_to_a_server(tmp_path: Path) -> None:
+    pytest.importorskip("uvicorn", reason="the server needs: pip install 'fullband[web]'")
+    import numpy as np
+
+    import fullband
+
+    audio, rate = fullband.read(PROJECT / "demo" / "telephone-8khz.wav")
+    call, target = tmp_path / "call.wav", tmp_path / "wide.wav"
+    fullband.write(call, np.atleast_2d(audio)[0, : 2 * rate], rate)
+    command = [sys.executable, "-m", "fullband.cli", "serve", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr is not None
+            port = server.stderr.readline().split(";")[0].rsplit(":", 1)[1]
+            place = f"ws://127.0.0.1:{port}"
+            for _ in range(100):
+                try:
+                    printed = printed_by("websocket_client.py", str(call), str(target), place)
+                    break
+                except subprocess.CalledProcessError:  # it does not listen yet
+                    time.sleep(0.1)
+        finally:
+            server.terminate()
+    assert "2.00 s came back" in printed
+    assert fullband.inspect_file(target).file.sample_rate == 48_000
 
 
 def test_the_building_blocks_learn_another_time_series() -> None:

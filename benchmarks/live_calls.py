@@ -94,14 +94,15 @@ def one_stream(source_rate: int, target_rate: int) -> dict[str, Any]:
     return row
 
 
-def impulse_ms(source_rate: int, target_rate: int) -> float:
-    """The longest that a sample's result was waited for, of impulses at every place of a hop."""
+def impulse_ms(source_rate: int, target_rate: int, every: int = 1) -> float:
+    """The longest that a sample's result was waited for, of impulses at every place of a hop, or at
+    every so many."""
     longest = 0.0
-    for offset in range(0, source_rate // 100, 7):
+    for offset in range(0, source_rate // 200, every):
         opened = stream(source_rate=source_rate, target_rate=target_rate)
         at = source_rate // 20 + offset
         peak, peak_at, given = 0.0, 0, 0
-        for index in range(source_rate // 8):
+        for index in range(source_rate // 12):
             for value in opened(np.array([1.0 if index == at else 0.0], np.float32)):
                 given += 1
                 if abs(value) > peak:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -23,6 +24,7 @@ def benchmark(name: str):
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module  # dataclasses look themselves up there
     found.loader.exec_module(module)
     return module
 
@@ -147,3 +149,42 @@ def test_the_diagrams_have_every_system_and_setting():
     x, y = zip(*(map(float, pair.split(",")) for pair in first.get("points").split()), strict=True)
     assert x[0] > x[1] > x[2]  # more detail costs SNR
     assert y[0] < y[1] < y[2]  # and lowers the distance: further down
+
+
+def test_levels_of_bands_are_those_of_a_spectrum_made_by_hand():
+    synthetic_voices = benchmark("synthetic_voices")
+    white = noise(2.0, 48_000)
+    assert synthetic_voices.band_levels_db(white) == pytest.approx([0, 0, 0], abs=0.5)
+    spectrum = np.fft.rfft(white)
+    hz = np.fft.rfftfreq(len(white), 1 / 48_000)
+    spectrum[(hz >= 8000) & (hz < 12_000)] *= 0.1
+    shaped = np.fft.irfft(spectrum).astype(np.float32)
+    assert synthetic_voices.band_levels_db(shaped) == pytest.approx([0, -20, 0], abs=0.5)
+
+
+def test_an_impulse_waits_as_long_as_the_stream_says_and_nothing_drifts():
+    pytest.importorskip("fastapi", reason="calls need: pip install 'fullband[web]'")
+    live_calls = benchmark("live_calls")
+    assert 13.0 < live_calls.impulse_ms(16_000, 48_000, every=13) <= 14.0
+    found = live_calls.soak(35 / 60)
+    assert found["samples_missing"] == 0
+    assert found["differs"] < 1e-6
+
+
+def test_what_a_sender_does_is_scored_at_the_rate_it_really_took(tmp_path):
+    pytest.importorskip("visqol", reason="needs fullband[metrics]")
+    import soundfile
+
+    from fullband.evaluate.cutoffs import Recording
+    from fullband.evaluate.judge import Judged
+    from signals import voice
+
+    compression = benchmark("compression")
+    path = tmp_path / "voice.wav"
+    soundfile.write(path, voice(2.0, 48_000), 48_000, subtype="FLOAT")
+    recording = Recording("voice.wav", path, "", "", float("inf"))
+    point = compression.Point("speech", "opus", 12, 16_000)
+    decoded, widened = compression.score(point, recording, Judged.open("speech"))
+    assert decoded["kbps"] == widened["kbps"] == pytest.approx(12, rel=0.15)
+    assert (decoded["widened"], widened["widened"]) == (0, 1)
+    assert widened["lsd"] < decoded["lsd"] - 1  # there is a band above 8 kHz now

@@ -13,6 +13,7 @@ from fullband.models.registry import ARCHITECTURES, architecture, build_model, m
 
 SMALL = {
     "audiounet": {"width": 1 / 32},
+    "causal-extender": {"width": 4, "depth": 1},
     "dnn": {"patch": 64},
     "extender": {"width": 4, "depth": 1},
     "translator": {"width": 4, "depth": 1},

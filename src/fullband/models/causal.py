@@ -220,8 +220,8 @@ class CausalExtender(Extender):
         told = int(_LOWS_HZ / self.spacing_hz)
         there = real[..., :told].square() + imaginary[..., :told].square()
         there = there.mean(dim=-1, keepdim=True)
-        wanted = amplitude[..., :told].square().mean(dim=-1, keepdim=True)
-        lacks = torch.clamp(1.0 - _LACKING * there / (wanted + math.exp(-40.0)), min=0.0)
+        wanted = amplitude[..., :told].square().mean(dim=-1, keepdim=True)  # exp(-40) at least
+        lacks = torch.clamp(1.0 - _LACKING * there / wanted, min=0.0)
         lacks = (torch.sqrt(1e4 * lacks + 1.0) - 1.0) / (math.sqrt(1e4 + 1.0) - 1.0)
         gain = amplitude * flattened * self.low_gate * lacks
         empty = (0, real.shape[-1] - count)

@@ -46,6 +46,7 @@ _SEEN = 1.1  # of the bandwidth: how far beyond the end of content the network l
 _TINY = 1e-12
 _UNHEARD = 6  # bins below Nyquist that stay empty: no loss reaches so high, no recording does
 _PIECES = 4  # of the spectrum that a graph brings from bands to bins one by one
+_NOTHING = math.exp(-40.0)  # power of what is said, the least there is
 _HOLE = 4.0  # times its power has to be lacking below the end
 _HOLE_BINS = 5  # over which the input's power is averaged to tell
 _WIDTHS = 12  # of a piece that are tried, each two bins narrower than the one before
@@ -275,7 +276,7 @@ class Extender(Network):
         """
         holes = torch.clamp(self.bin_hz / HOLES_FROM_HZ - 1.0, 0.0, 1.0)
         holes = holes * self._heard()
-        there = _smooth(power, _HOLE_BINS // 2) / (said * said + math.exp(-40.0))
+        there = _smooth(power, _HOLE_BINS // 2) / _NOTHING / (said * said / _NOTHING + 1.0)
         lacks = torch.clamp(1.0 - (_HOLE - (_HOLE - 1.0) * gate) * there, min=0.0)
         # The root, with a slope that stays finite at 0.
         lacks = (torch.sqrt(1e4 * lacks + 1.0) - 1.0) / (math.sqrt(1e4 + 1.0) - 1.0)

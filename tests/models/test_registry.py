@@ -51,7 +51,7 @@ def test_options_reach_the_configuration():
     ("settings", "error", "message"),
     [
         ({"name": "audionet"}, ModelError, "did you mean 'audiounet'"),
-        ({"name": "zzz"}, ModelError, "one of audiounet, dnn"),
+        ({"name": "zzz"}, ModelError, "one of audiounet, causal-extender"),
         ({"name": "audiounet", "widht": 1.0}, SettingsError, "did you mean 'width'"),
         ({"name": "audiounet", "ratio": 1}, SettingsError, "model 'audiounet'"),
         ({"name": 3}, ModelError, "needs a name"),

@@ -166,7 +166,7 @@ def picture(rows: Rows) -> str:
     """ViSQOL over rate, as SVG: a diagram for each kind and codec."""
     shown = cells(rows)
     across = min(2, max(1, len(shown)))
-    width, height = across * PANEL, -(-len(shown) // across) * HEIGHT + 40
+    width, height = max(2, across) * PANEL, -(-len(shown) // across) * HEIGHT + 50
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         'font-family="sans-serif" font-size="11">',
@@ -178,15 +178,13 @@ def picture(rows: Rows) -> str:
     styles = [("full band", "#444", ""), ("full band with fullband", "#444", "4 3")]
     styles += [(f"{r // 1000} kHz with fullband", COLOURS[r], "") for r in COLOURS]
     styles += [("the same without", "#999", "2 3")]
-    x = 12.0
-    for label, colour, dashes in styles:
-        y = height - 14
+    for number, (label, colour, dashes) in enumerate(styles):
+        x, y = 12 + 270 * (number % 3), height - 30 + 18 * (number // 3)
         line = f'x1="{x}" y1="{y - 4}" x2="{x + 22}" y2="{y - 4}"'
         parts.append(
             f'<line {line} stroke="{colour}" stroke-width="2" stroke-dasharray="{dashes}"/>'
         )
         parts.append(f'<text x="{x + 26}" y="{y}" fill="#333">{label}</text>')
-        x += 40 + 6.1 * len(label)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 

@@ -268,15 +268,16 @@ def oracle_table(path: Path) -> str:
 
 def calls_table(path: Path, what: str) -> str:
     """What a packet of one stream takes (`one`), what batches of calls take (`calls`), how late
-    calls in real time are (`paced`), or what an hour left (`hour`)."""
+    calls in real time are (`paced`), what an hour left (`hour`), or what is added below 300 Hz
+    (`lows`)."""
     if not path.is_file():
         return "Not measured yet."
     found = json.loads(path.read_text(encoding="utf-8"))
     lines = {"one": one_lines, "calls": call_lines, "paced": paced_lines, "hour": hour_lines}
-    return (
-        "\n".join(lines[what](found)) + f"\n\n{found['cores']} cores; {place(found)}. "
-        f"Figures: `{path.relative_to(PROJECT)}`."
-    )
+    lines["lows"] = low_lines
+    on = f"{found['cores']} cores" if "cores" in found else f"{found['recordings']} recordings"
+    text = "\n".join(lines[what](found))
+    return f"{text}\n\n{on}; {place(found)}. Figures: `{path.relative_to(PROJECT)}`."
 
 
 def one_lines(found: dict[str, Any]) -> list[str]:
@@ -330,6 +331,21 @@ def hour_lines(found: dict[str, Any]) -> list[str]:
         f"| memory after a twelfth, and at the end | {first:.1f} MiB, {last:.1f} MiB |",
         f"| times real time | {hour['times_real_time']:.1f} |",
     ]
+
+
+def low_lines(found: dict[str, Any]) -> list[str]:
+    lines = [
+        "| from 70 to 280 Hz | lsd | level against the original | SNR | where it has none |",
+        "|---|---|---|---|---|",
+    ]
+    for name in ("without", "with"):
+        row = found[name]
+        quiet = f"{row['quiet_db']:.0f} dB (the original {row['quiet_original_db']:.0f} dB)"
+        lines.append(
+            f"| {name} lows | {row['lsd']:.2f} | {row['level_db']:+.1f} dB "
+            f"| {row['snr_db']:.1f} dB | {quiet} |"
+        )
+    return lines
 
 
 def compression_table(path: Path, what: str, *words: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import fullband
+from fullband.audio.bandwidth import Segment
 from fullband.audio.resample import resample
 from fullband.engine import StreamingModel, open_model
 from fullband.errors import AudioError, ModelError
@@ -266,3 +267,40 @@ def test_the_public_names():
     assert fullband.stream is stream
     opened = fullband.stream("live", source_rate=8000, target_rate=48_000)
     assert isinstance(opened, fullband.Stream)
+
+
+def test_whole_recordings_go_through_in_blocks_and_from_any_stride_on_as_at_once():
+    model = open_model(LIVE)
+    audio = np.stack([noise(2.0, 48_000, seed) for seed in (1, 2)])
+    segments = [Segment(0, 3800.0), Segment(50_000, 7600.0)]
+
+    def through(part: np.ndarray, sizes, start: int = 0) -> np.ndarray:
+        stage = model.stage(2, segments, start)
+        assert stage is not None
+        pieces, at = [], 0
+        while at < part.shape[-1]:
+            length = int(next(sizes))
+            pieces.append(stage.push(part[:, at : at + length]))
+            at += length
+        return np.concatenate([*pieces, stage.flush()], axis=-1)
+
+    whole = through(audio, always(audio.shape[-1]))
+    generator = np.random.default_rng(6)
+    sizes = iter(lambda: generator.integers(1, 9000), None)
+    assert whole.shape == audio.shape
+    assert np.array_equal(through(audio, sizes), whole)
+    start = 70 * model.stride
+    stage = model.stage(2, segments, start)
+    assert stage is not None
+    late = through(audio[:, start:], always(7777), start)
+    inside = stage.reach
+    assert np.array_equal(late[:, inside:], whole[:, start + inside :])
+
+
+def test_it_enhances_files_as_other_models_do():
+    audio = voice(1.0, RATE)
+    wide, rate = fullband.enhance(audio, sample_rate=RATE, model=LIVE)
+    assert (len(wide), rate) == (48_000, 48_000)
+    spectrum = np.abs(np.fft.rfft(wide)) ** 2
+    hz = np.fft.rfftfreq(len(wide), 1 / rate)
+    assert spectrum[(hz > 5000) & (hz < 12_000)].sum() > 1e-5 * spectrum.sum()

@@ -155,15 +155,15 @@ class Streams:
         return result
 
     def _step(self, group: list[Stream], audio: Audio, memory: Audio) -> tuple[Audio, Audio]:
-        count = audio.shape[1]
-        told = [np.tile(stream._told_hz(count), (stream.channels, 1)) for stream in group]
-        mix = [[[stream.detail, stream.lows]] * stream.channels for stream in group]
-        return self.model.step(
-            audio,
-            np.concatenate(told).astype(np.float32),
-            np.concatenate(mix).astype(np.float32),
-            memory,
-        )
+        rows, count = audio.shape[:2]
+        told, mix = np.empty((rows, count), np.float32), np.empty((rows, 2), np.float32)
+        row = 0
+        for stream in group:
+            own = slice(row, row + stream.channels)
+            told[own] = stream._told_hz(count)
+            mix[own] = stream.detail, stream.lows
+            row += stream.channels
+        return self.model.step(audio, told, mix, memory)
 
 
 def _shared_out(group: list[Stream]) -> list[list[Stream]]:
@@ -330,8 +330,10 @@ class Stream:
             *(self._up_position, self._pending.shape[-1], self._early, self._down_position),
         )
 
-    def _told_hz(self, count: int) -> np.ndarray:
-        """Where content ends, for each of the next hops; what is past is forgotten."""
+    def _told_hz(self, count: int) -> np.ndarray | float:
+        """Where content ends, for each of the next hops or all; what is past is forgotten."""
+        if len(self._course) == 1:
+            return self._course[0][1]
         hops = self._hops + np.arange(count)
         starts = np.array([start for start, _ in self._course])
         index = np.searchsorted(starts, hops, side="right") - 1

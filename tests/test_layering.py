@@ -117,6 +117,7 @@ def documented_definitions():
             if function is not None:
                 arguments = function.args
                 taken = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+                taken += [rest for rest in (arguments.vararg, arguments.kwarg) if rest is not None]
             yield pytest.param(
                 names,
                 {argument.arg for argument in taken},

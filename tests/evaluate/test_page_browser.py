@@ -315,11 +315,11 @@ def test_seeking_by_click(opened):
     ActionChains(opened.driver).move_to_element_with_offset(
         picture, -width // 4, 0
     ).click().perform()
-    # A quarter of six seconds: far from their end, which a slow machine might reach first.
+    # A quarter of six seconds, and it plays on while a slow machine asks; their half is far.
     opened.wait(lambda: opened.instant() > 0, "the click does not seek")
     assert (opened.sample(), opened.version()) == ("t1-s2", "bursts")
     at = opened.instant()
-    assert 1.5 - 6 / width <= at < 2.2
+    assert 1.5 - 6 / width <= at < 2.9
     opened.wait(lambda: opened.instant() > at + 0.1, "it does not play from there")
     opened.at("#play").click()
     head = opened.run(

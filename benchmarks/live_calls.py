@@ -5,9 +5,10 @@
 1. One stream: packets of 10 and 20 ms as fast as they go, and the delay by its own count and by an
    impulse that is pushed sample by sample.
 2. Calls of 8 kHz to 48 kHz in packets of 20 ms, more and more of them in one batch, until the 99th
-   percentile of what a batch takes exceeds half a packet.
+   percentile of what a batch takes exceeds a packet; half a packet is what a machine holds. Calls
+   join one after the other, a packet apart: what is done every half second falls to each in turn.
 3. Past that: calls in real time through the server's hub, half, as many as are held, and twice as
-   many; how late their audio is and how much of it is bypassed.
+   many, their packets at the same instants; how late their audio is and how much is bypassed.
 4. With `--hour`: one stream over an hour of a voice that repeats itself every second, as fast as it
    goes: samples given, memory on the way, and the last second beside one of the first minute.
 
@@ -28,7 +29,7 @@ import numpy as np
 from fullband.engine import available_cores
 from fullband.evaluate.suite import provenance
 from fullband.live.loop import Durations
-from fullband.streaming import Streams, stream
+from fullband.streaming import Stream, Streams, stream
 from fullband.web.hub import Hub
 
 RATE, PACKET = 8000, 160
@@ -114,15 +115,16 @@ def impulse_ms(source_rate: int, target_rate: int, every: int = 1) -> float:
 def together(count: int) -> dict[str, Any]:
     """So many calls, a packet of each in one batch, as fast as it goes."""
     calls = Streams()
-    opened = [calls.open(RATE) for _ in range(count)]
+    opened: list[Stream] = []
     audio = voice(1.0).reshape(-1, PACKET)
     work = Durations()
-    for number in range(PACKETS_A_CELL + 25):
-        packet = audio[number % len(audio)]
-        blocks = dict.fromkeys(opened, packet)
+    for number in range(count + 25 + PACKETS_A_CELL):
+        if number < count:
+            opened.append(calls.open(RATE))
+        blocks = dict.fromkeys(opened, audio[number % len(audio)])
         begun = time.perf_counter()
         calls.push(blocks)
-        if number >= 25:
+        if number >= count + 25:
             work.add(time.perf_counter() - begun)
     figures = work.summary_ms()
     return {"calls": count, "work_ms": figures, "held": figures["p99"] < 500 * PACKET / RATE}
@@ -154,7 +156,7 @@ def paced(count: int) -> dict[str, Any]:
     begun = time.perf_counter()
     for number in range(round(PACED_S * RATE / PACKET)):
         time.sleep(max(0.0, begun + number * PACKET / RATE - time.perf_counter()))
-        for index, call in enumerate(calls):
+        for index, call in enumerate(calls[: number + 1]):
             sent[index].append(time.perf_counter())
             hub.put(call, audio[number % len(audio)][None])
             packets += 1

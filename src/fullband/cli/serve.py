@@ -32,7 +32,7 @@ __all__ = ["serve"]
     help="A page that may call, as in https://example.org; the server's own always may.",
 )
 @click.option("--model", default="live", show_default=True, help="What calls are widened with.")
-@click.option("--max-calls", type=click.IntRange(1), help="At a time. Default: 16 for each core.")
+@click.option("--max-calls", type=click.IntRange(1), help="At a time. Default: 10 for each core.")
 @click.option(
     "--max-duration",
     type=click.FloatRange(1),

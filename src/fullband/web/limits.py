@@ -9,7 +9,7 @@ from fullband.errors import SettingsError
 
 __all__ = ["Limits"]
 
-_CALLS_PER_CORE = 16
+_CALLS_PER_CORE = 10
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Limits:
     """What a server takes on.
 
     Attributes:
-        calls: at a time; None is 16 for each core.
+        calls: at a time; None is 10 for each core.
         message_bytes: the longest message.
         waiting_s: of audio of a call that may wait, unprocessed or unsent; then nothing more is
             read from its socket.

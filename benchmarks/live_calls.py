@@ -81,7 +81,7 @@ def main() -> None:
             break
     held = [cell["calls"] for cell in found["calls"] if cell["held"]]
     found["held"] = max(held, default=0)
-    found["paced"] = [paced(max(1, round(part * found["held"]))) for part in (0.5, 1.0, 2.0)]
+    found["paced"] = [paced(max(1, round(part * found["held"]))) for part in (0.5, 1.0, 2.0, 6.0)]
     print(json.dumps(found["paced"]), flush=True)
     if options.hour:
         found["hour"] = soak(options.minutes)

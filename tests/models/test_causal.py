@@ -23,6 +23,9 @@ SMALL = CausalExtenderConfig(
 )
 
 
+pytestmark = pytest.mark.slow  # exporters take their time
+
+
 def small(config: CausalExtenderConfig = SMALL) -> CausalExtender:
     torch.manual_seed(0)
     network = CausalExtender(config).eval()

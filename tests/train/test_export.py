@@ -21,6 +21,8 @@ from fullband.train.export import TOLERANCE, export_model, export_run
 from fullband.train.loop import train
 from signals import noise
 
+pytestmark = pytest.mark.slow  # exporters take their time
+
 TINY = Path(__file__).parents[2] / "recipes" / "tiny.toml"
 SETTINGS = {"name": "audiounet", "width": 1 / 32, "depth": 2, "ratio": 2}
 

@@ -15,7 +15,9 @@ from fullband.models.registry import build_model
 from fullband.train.export import export_model
 from fullband.train.restore import load_exported
 
-SMALL = {"width": 1 / 32, "depth": 2, "ratio": 2, "bias": False}
+pytestmark = pytest.mark.slow  # exporters take their time
+
+SMALL = {"width": 1 / 32, "depth": 1, "ratio": 2, "bias": False}
 SETTINGS = {
     "audiounet": {"name": "audiounet", **SMALL, "equaliser_taps": 9},
     "with constants": {"name": "audiounet", **SMALL, "bias": True},
@@ -86,7 +88,7 @@ def test_a_graph_of_another_shape_is_refused(tmp_path):
     settings = SETTINGS["audiounet"]
     path = export_model(network(settings), settings, "small", tmp_path)
     card = json.loads(path.with_suffix(".json").read_text())
-    card["architecture"]["depth"] = 1
+    card["architecture"]["depth"] = 2
     path.with_suffix(".json").write_text(json.dumps(card))
     with pytest.raises(ModelError, match="cannot be told apart in the graph"):
         load_exported(str(path))

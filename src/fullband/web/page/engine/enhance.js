@@ -34,11 +34,11 @@ export function analyse(channels, sampleRate) {
   };
 }
 
-/** The recording with the band that it lacks, `{ channels, sampleRate, added }`.
+/** The recording with the band that it lacks: `{ wide, kept, sampleRate, added }`.
 
-    The result has the model's rate, or the recording's where that is higher. `network` is what runs
-    the model (see network.js), `detail` how much of the new band is added, `progress` is told the
-    part that is done. */
+    `wide` and `kept`, the recording itself, have the model's rate, or the recording's where that is
+    higher. `network` is what runs the model (see network.js), `detail` how much of the new band is
+    added, `progress` is told the part that is done. */
 export async function enhance(channels, analysis, network, detail = 1, progress = () => {}) {
   const { sampleRate } = analysis;
   const { card } = network;
@@ -48,7 +48,7 @@ export async function enhance(channels, analysis, network, detail = 1, progress 
   const added = bands.some((band) => band.stopHz !== null) && analysis.peak > 0 && detail > 0;
   if (!added) {
     const kept = channels.map((channel) => resample(channel, sampleRate, targetRate));
-    return { channels: kept, sampleRate: targetRate, added };
+    return { wide: kept, kept, sampleRate: targetRate, added };
   }
   const quietestDb = analysis.levelDb - QUIETER_DB;
   const kernels = bands.map(({ bandwidthHz, stopHz }) =>
@@ -56,6 +56,7 @@ export async function enhance(channels, analysis, network, detail = 1, progress 
   );
   const starts = bands.map((band) => band.start);
   const wide = [];
+  const allKept = [];
   for (const [number, channel] of channels.entries()) {
     const gain = modelGain(Math.max(analysis.channelLevelsDb[number], quietestDb));
     const source = withoutMirror(channel, analysis);
@@ -75,8 +76,9 @@ export async function enhance(channels, analysis, network, detail = 1, progress 
     const sum = new Float32Array(kept.length);
     for (let i = 0; i < sum.length; i++) sum[i] = kept[i] + (newBand[i] ?? 0);
     wide.push(sum);
+    allKept.push(kept);
   }
-  return { channels: wide, sampleRate: targetRate, added };
+  return { wide, kept: allKept, sampleRate: targetRate, added };
 }
 
 function withoutMirror(channel, { mirrorHz, sampleRate }) {

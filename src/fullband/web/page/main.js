@@ -1,0 +1,311 @@
+/* The page: takes recordings, has the engine's worker enhance them one after the other, and shows
+   each with its pictures, a player and a way to save it. */
+
+import { FileError, readAudio, writeAudio } from "./files.js";
+import { offerLive } from "./live.js";
+import { Player } from "./player.js";
+import { Recorder } from "./recorder.js";
+
+const byId = (id) => document.getElementById(id);
+const worker = new Worker(new URL("engine/worker.js", import.meta.url), { type: "module" });
+const recordings = new Map(); /* by number */
+let current = null; /* the recording that keys go to */
+
+worker.onmessage = ({ data }) => recordings.get(data.id)?.hear(data);
+worker.onerror = (event) => {
+  event.preventDefault();
+  say("The engine could not be started. A newer browser may help.");
+};
+
+const say = (text) => (byId("said").textContent = text);
+const kilohertz = (hz) => `${(hz / 1000).toFixed(hz < 9950 ? 1 : 0)} kHz`;
+const clock = (seconds) => {
+  const whole = Math.floor(seconds);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+};
+
+class Recording {
+  constructor(file) {
+    this.file = file;
+    this.id = recordings.size + 1;
+    recordings.set(this.id, this);
+    this.element = byId("recording").content.firstElementChild.cloneNode(true);
+    this.find("h2").textContent = file.name;
+    this.find("h2").id = `recording-${this.id}`;
+    this.element.setAttribute("aria-labelledby", `recording-${this.id}`);
+    this.element.addEventListener("pointerdown", () => (current = this));
+    this.element.addEventListener("focusin", () => (current = this));
+    this.find(".cancel").onclick = () => this.cancel();
+    byId("recordings").prepend(this.element);
+    current = this;
+    this.show("reading", null);
+  }
+
+  find(selector) {
+    return this.element.querySelector(selector);
+  }
+
+  async begin() {
+    this.began = performance.now();
+    try {
+      const audio = await readAudio(this.file);
+      if (this.over) return;
+      const { channels, sampleRate } = audio;
+      this.find(".about").textContent =
+        `${clock(channels[0].length / sampleRate)}, ${kilohertz(sampleRate)} sample rate` +
+        (channels.length > 1 ? `, ${channels.length} channels` : "");
+      this.show("listening", null);
+      worker.postMessage(
+        {
+          id: this.id,
+          channels,
+          sampleRate,
+          model: byId("model").value,
+          detail: byId("detail").value / 100,
+        },
+        channels.map((channel) => channel.buffer),
+      );
+    } catch (error) {
+      if (!(error instanceof FileError)) throw error;
+      this.fail(error.message);
+    }
+  }
+
+  cancel() {
+    worker.postMessage({ cancel: this.id });
+    this.fail("cancelled");
+  }
+
+  hear({ analysis, before, progress, result, error }) {
+    if (this.over) return;
+    if (analysis) this.heard(analysis, before);
+    else if (progress !== undefined) this.show("adding treble", progress);
+    else if (result) this.done(result);
+    else if (error) this.fail(error);
+  }
+
+  heard(analysis, before) {
+    this.analysis = analysis;
+    const end = analysis.bandwidthHz;
+    const [figure] = this.element.querySelectorAll("figure");
+    const label = `Spectrogram of the original: content up to ${kilohertz(end)}`;
+    draw(figure, before, label);
+    const line = this.find(".end");
+    if (end < before.topHz) {
+      line.style.top = `${100 * (1 - end / before.topHz)}%`;
+      line.querySelector("span").textContent = `content ends at ${kilohertz(end)}`;
+      line.hidden = false;
+    }
+    this.show("fetching the model", null);
+  }
+
+  done(result) {
+    this.over = true;
+    this.result = result;
+    const [, figure] = this.element.querySelectorAll("figure");
+    figure.hidden = false;
+    draw(figure, result.after, "Spectrogram of the wide version");
+    const difference = this.find(".difference");
+    difference.onclick = () => {
+      const pressed = difference.getAttribute("aria-pressed") !== "true";
+      difference.setAttribute("aria-pressed", pressed);
+      figure.querySelector(".title").textContent = pressed ? "Added" : "Wide";
+      const label = pressed ? "Spectrogram of what was added" : "Spectrogram of the wide version";
+      draw(figure, pressed ? result.difference : result.after, label);
+    };
+    this.player = new Player({ b: result.wide, a: result.kept }, result.sampleRate, () =>
+      this.played(),
+    );
+    this.find(".play").onclick = () => this.toggle();
+    for (const button of this.element.querySelectorAll("[data-version]")) {
+      button.onclick = () => this.choose(button.dataset.version);
+    }
+    const position = this.find(".position");
+    position.max = this.player.duration;
+    position.oninput = () => this.player.seek(Number(position.value));
+    for (const picture of this.element.querySelectorAll(".picture")) {
+      picture.onclick = (event) => {
+        const { left, width } = picture.getBoundingClientRect();
+        this.player.seek(((event.clientX - left) / width) * this.player.duration);
+      };
+    }
+    this.find(".save").onclick = () => this.save();
+    this.choose("b");
+    this.find(".working").hidden = true;
+    this.find(".result").hidden = false;
+    const seconds = (performance.now() - this.began) / 1000;
+    const times = this.player.duration / result.seconds;
+    this.find(".took").textContent = result.added
+      ? `${result.model}, ${seconds.toFixed(1)} s after it was dropped, ${times.toFixed(1)} times real time`
+      : "nothing was missing: it is as wide as the model makes";
+    this.element.dataset.state = "done";
+    this.element.dataset.figures = JSON.stringify({
+      seconds,
+      enhancing: result.seconds,
+      duration: this.player.duration,
+      threads: result.threads,
+      model: result.model,
+    });
+    this.played();
+    say(`${this.file.name} is done.`);
+  }
+
+  fail(message) {
+    this.over = true;
+    this.find(".working").hidden = true;
+    this.find(".pictures").hidden = !this.analysis;
+    const error = this.find(".error");
+    error.textContent = `${this.file.name}: ${message}`;
+    error.hidden = false;
+    this.element.dataset.state = "failed";
+  }
+
+  show(stage, progress) {
+    const bar = this.find("progress");
+    if (progress === null) bar.removeAttribute("value");
+    else bar.value = progress;
+    bar.setAttribute("aria-label", stage);
+    this.find(".stage").textContent = stage;
+    this.element.dataset.state = "working";
+  }
+
+  toggle() {
+    if (!this.player) return;
+    if (this.player.playing) this.player.pause();
+    else {
+      for (const other of recordings.values()) if (other !== this) other.player?.pause();
+      this.player.play();
+    }
+  }
+
+  choose(version) {
+    this.player?.choose(version);
+    for (const button of this.element.querySelectorAll("[data-version]")) {
+      const chosen = button.dataset.version === version;
+      button.setAttribute("aria-checked", chosen);
+      button.tabIndex = chosen ? 0 : -1;
+    }
+  }
+
+  played() {
+    const { playing, position, duration } = this.player;
+    const button = this.find(".play");
+    button.textContent = playing ? "Pause" : "Play";
+    button.setAttribute("aria-pressed", playing);
+    this.find(".position").value = position;
+    this.find(".position").setAttribute("aria-valuetext", `${clock(position)} of ${clock(duration)}`);
+    this.find(".time").textContent = `${clock(position)} / ${clock(duration)}`;
+    for (const head of this.element.querySelectorAll(".playhead")) {
+      head.style.left = `${(100 * position) / duration}%`;
+    }
+    if (playing) requestAnimationFrame(() => this.player.playing && this.played());
+  }
+
+  async save() {
+    const button = this.find(".save");
+    const { wide, sampleRate } = this.result;
+    button.disabled = true;
+    try {
+      const { blob, ending } = await writeAudio(wide, sampleRate, this.find(".format").value);
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(blob);
+      link.download = `${this.file.name.replace(/\.[^.]*$/, "")}-wide.${ending}`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+      say(`${link.download} is saved.`);
+    } catch (error) {
+      say(`It could not be saved so (${error?.message ?? error}); try WAV.`);
+    } finally {
+      button.disabled = false;
+    }
+  }
+}
+
+function draw(figure, { pixels, width, height }, label) {
+  const canvas = figure.querySelector("canvas");
+  canvas.width = width;
+  canvas.height = height;
+  canvas.setAttribute("aria-label", label);
+  canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
+}
+
+async function take(files) {
+  const taken = [...files].map((file) => new Recording(file));
+  for (const recording of taken) await recording.begin();
+}
+
+/* --- ways in -------------------------------------------------------------------------------- */
+
+byId("files").onchange = ({ target }) => {
+  take(target.files);
+  target.value = "";
+};
+
+const drop = byId("drop");
+let over = 0;
+addEventListener("dragenter", () => drop.classList.toggle("over", ++over > 0));
+addEventListener("dragleave", () => drop.classList.toggle("over", --over > 0));
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  over = 0;
+  drop.classList.remove("over");
+  take(event.dataTransfer.files);
+});
+addEventListener("paste", (event) => take(event.clipboardData.files));
+
+byId("example").onclick = async () => {
+  const response = await fetch(new URL("example.wav", import.meta.url));
+  take([new File([await response.blob()], "a telephone call.wav", { type: "audio/wav" })]);
+};
+
+const recorder = new Recorder();
+byId("record").onclick = async () => {
+  const button = byId("record");
+  try {
+    if (!recorder.running) {
+      await recorder.start();
+      say("Recording. Press the button again to end it.");
+    } else {
+      const file = await recorder.stop();
+      say("");
+      take([file]);
+    }
+  } catch (error) {
+    say(error.message);
+  }
+  button.setAttribute("aria-pressed", recorder.running);
+  button.textContent = recorder.running ? "Stop" : "Record";
+};
+
+byId("detail").oninput = ({ target }) => (byId("detail-shown").textContent = `${target.value} %`);
+byId("settings").onsubmit = (event) => event.preventDefault();
+
+addEventListener("keydown", (event) => {
+  const { target, key } = event;
+  if (event.ctrlKey || event.metaKey || event.altKey || !current?.player) return;
+  const typing = target.matches("input, select, textarea");
+  if (key === " " && !typing && !target.matches("button, summary, a")) current.toggle();
+  else if (/^[ab]$/i.test(key) && !target.matches("select")) current.choose(key.toLowerCase());
+  else if (/^Arrow(Left|Right)$/.test(key) && target.matches("[role=radio]")) {
+    current.choose(current.player.version === "a" ? "b" : "a");
+    current.find("[aria-checked=true]").focus();
+  } else if (/^Arrow(Left|Right)$/.test(key) && !typing) {
+    current.player.seek(current.player.position + (key === "ArrowLeft" ? -2 : 2));
+  } else return;
+  event.preventDefault();
+});
+
+/* --- beginning ------------------------------------------------------------------------------ */
+
+fetch(new URL("models.json", import.meta.url))
+  .then((response) => response.json())
+  .then(({ models, live }) => {
+    for (const { name, summary } of models) {
+      byId("model").add(new Option(`${name}: ${summary}`, name));
+    }
+    offerLive(live, say);
+    document.documentElement.dataset.ready = "true";
+  })
+  .catch(() => say("The list of models could not be fetched: is the server still there?"));
+if (!navigator.connection?.saveData) worker.postMessage({ prepare: true });

@@ -14,6 +14,7 @@ from fullband.web.access import Access
 from fullband.web.hub import Hub
 from fullband.web.limits import Limits
 from fullband.web.live import Lines
+from fullband.web.pages import add_page
 
 __all__ = ["create_app"]
 
@@ -54,4 +55,5 @@ def create_app(
     async def live(socket: WebSocket) -> None:
         await app.state.lines.answer(socket)
 
+    add_page(app)
     return app

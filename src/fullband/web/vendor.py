@@ -5,7 +5,8 @@
 ONNX Runtime Web runs the models, Mediabunny reads and writes files, its FLAC encoder what browsers
 cannot write. Each is taken from the npm registry at one version, whose hash the registry's own
 `integrity` has to match, and stored compressed (gzip without a time, so that the same file comes
-out again). Browsers are given it so; `opened` gives it as it was.
+out again). Browsers are given it so; `opened` unpacks it. Only what `replaced` names is changed: where
+one imports the other by a name that browsers cannot find.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ _MOST_BYTES = 1 << 26
 
 def vendored() -> list[dict[str, Any]]:
     """What there is: `package`, `version`, `licence`, `integrity` (of the package) and `files`, from
-    each one's name here to its path in the package and its SHA-256."""
+    each one's name here to its `path` in the package, its `sha256`, and what is `replaced` in it."""
     found: list[dict[str, Any]] = json.loads(_LIST.read_text(encoding="utf-8"))
     return found
 
 
 def opened(name: str) -> bytes:
-    """One of the files, as it was published."""
+    """One of the files, unpacked."""
     return gzip.decompress((VENDOR / f"{name}.gz").read_bytes())
 
 
@@ -62,6 +63,8 @@ def fetch() -> None:
                 member = archive.extractfile(f"package/{file['path']}")
                 assert member is not None
                 content = member.read()
+                for before, after in file.get("replaced", {}).items():
+                    content = content.replace(before.encode(), after.encode())
                 file["sha256"] = hashlib.sha256(content).hexdigest()
                 (VENDOR / f"{name}.gz").write_bytes(gzip.compress(content, 9, mtime=0))
     _LIST.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")

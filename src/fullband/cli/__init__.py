@@ -18,6 +18,7 @@ from fullband.cli.research import evaluate, export, refit, report, train
 from fullband.cli.scale import scale
 from fullband.cli.serve import serve
 from fullband.cli.shared import one_line
+from fullband.cli.web import web
 from fullband.errors import FullbandError
 from fullband.version import __version__
 
@@ -65,7 +66,7 @@ def _extra_for(module: str) -> str | None:
 
 
 for command in (
-    *(enhance, live, serve, scale, inspect, models),
+    *(enhance, live, serve, web, scale, inspect, models),
     *(corpora, train, export, refit, evaluate, report),
 ):
     main.add_command(command)

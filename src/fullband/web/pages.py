@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse
 from starlette.datastructures import MutableHeaders
@@ -61,7 +59,7 @@ def _answer(asset: Asset, request: Request) -> Response:
         asset.file,
         media_type=asset.media_type,
         headers=known,
-        stat_result=os.stat(asset.file),
+        stat_result=asset.file.stat(),
     )
     if request.headers.get("if-none-match") == response.headers["etag"]:
         return Response(status_code=304, headers={**known, "ETag": response.headers["etag"]})

@@ -5,8 +5,8 @@
 ONNX Runtime Web runs the models, Mediabunny reads and writes files, its FLAC encoder what browsers
 cannot write. Each is taken from the npm registry at one version, whose hash the registry's own
 `integrity` has to match, and stored compressed (gzip without a time, so that the same file comes
-out again). Browsers are given it so; `opened` unpacks it. Only what `replaced` names is changed: where
-one imports the other by a name that browsers cannot find.
+out again). Browsers are given it so; `opened` unpacks it. Only what `replaced` names is changed:
+where one imports the other by a name that browsers cannot find.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _MOST_BYTES = 1 << 26
 
 
 def vendored() -> list[dict[str, Any]]:
-    """What there is: `package`, `version`, `licence`, `integrity` (of the package) and `files`, from
-    each one's name here to its `path` in the package, its `sha256`, and what is `replaced` in it."""
+    """What there is: `package`, `version`, `licence`, `integrity` (of the package) and `files`: by
+    each one's name here its `path` in the package, its `sha256`, and what is `replaced` in it."""
     found: list[dict[str, Any]] = json.loads(_LIST.read_text(encoding="utf-8"))
     return found
 

@@ -34,10 +34,11 @@ DOCUMENTS = (
     "docs/scale.md",
     "docs/live.md",
     "docs/applications.md",
+    "docs/web.md",
 )
 _TABLE = re.compile(
     r"(<!-- (rows|speed|content|training|systems|bands|paper|sensitivity|margin|filters|readout"
-    r"|speech|kill|batches|parts|hostile|scale|calls|compression|voices): "
+    r"|speech|kill|batches|parts|hostile|scale|calls|compression|voices|page): "
     r"(\S+)((?: \S+)*?) -->\n)"
     r"(.*?)(<!-- end -->)",
     re.DOTALL,
@@ -74,6 +75,7 @@ def filled(text: str) -> str:
             "hostile": hostile_table,
             "kill": kill_table,
             "margin": margin_table,
+            "page": page_table,
             "paper": suite_table,
             "parts": parts_table,
             "sensitivity": suite_table,
@@ -346,6 +348,40 @@ def low_lines(found: dict[str, Any]) -> list[str]:
             f"| {row['snr_db']:.1f} dB | {quiet} |"
         )
     return lines
+
+
+def page_table(path: Path, what: str) -> str:
+    """How many times real time the page runs models (`speeds`), or what opening it takes
+    (`start`)."""
+    if not path.is_file():
+        return "Not measured yet."
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if what == "speeds":
+        kinds = {
+            "python": "`fullband.enhance`",
+            "browser": "browser, with the headers",
+            "browser, one thread": "browser, without",
+        }
+        models = [name for name in found["python"] if name != "threads"]
+        lines = [f"| times real time | threads | {' | '.join(f'`{name}`' for name in models)} |"]
+        lines.append("|---" * (2 + len(models)) + "|")
+        for kind, name in kinds.items():
+            figures = " | ".join(f"{found[kind][model]:.1f}" for model in models)
+            lines.append(f"| {name} | {found[kind]['threads']} | {figures} |")
+    else:
+        start = found["start"]
+        sizes = start["bytes"]
+        example = f"the example of {start['example_s']:.1f} s is wide, after"
+        lines = ["| | |", "|---|---|"]
+        lines += [f"| bytes sent: {name} | {size / 1e6:.2f} MB |" for name, size in sizes.items()]
+        lines += [
+            f"| the page is there after | {start['shown_s']:.1f} s |",
+            f"| {example} opening the page | {start['opened_to_wide_s']:.1f} s |",
+            f"| {example} it was dropped on a page in use | {start['dropped_to_wide_s']:.1f} s |",
+        ]
+    text = "\n".join(lines)
+    of = f"{found['cores']} cores; {place(found)}. Figures: `{path.relative_to(PROJECT)}`."
+    return f"{text}\n\n{of}"
 
 
 def compression_table(path: Path, what: str, *words: str) -> str:

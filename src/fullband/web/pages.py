@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse
 from starlette.datastructures import MutableHeaders
@@ -13,22 +16,23 @@ __all__ = ["add_page"]
 
 
 def add_page(app: FastAPI) -> None:
-    """Have an application answer with the page at `/`, and send its headers with every answer.
-
-    To be called last: what it has no file for is not found.
-    """
-    files = assets()
-
+    """Have an application answer with the page at `/`, and send its headers with every answer."""
     app.add_middleware(_Headers)
+    files = assets()
+    for path, asset in {"": files["index.html"], **files}.items():
+        _add(app, path, functools.partial(_answer, asset))
+    _add(app, "models.json", _models)
 
-    @app.api_route("/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
-    def page(path: str, request: Request) -> Response:
-        if path == "models.json":
-            return Response(models_json(live=True), media_type="application/json")
-        asset = files.get(path or "index.html")
-        if asset is None:
-            return Response("not found", 404, media_type="text/plain")
-        return _answer(asset, request)
+
+def _add(app: FastAPI, path: str, answer: Callable[[Request], Response]) -> None:
+    async def asked(request: Request) -> Response:
+        return answer(request)
+
+    app.add_route(f"/{path}", asked, methods=["GET", "HEAD"], include_in_schema=False)
+
+
+def _models(request: Request) -> Response:
+    return Response(models_json(live=True), media_type="application/json")
 
 
 class _Headers:

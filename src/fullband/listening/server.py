@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, Field
 
@@ -100,6 +101,10 @@ def create_app(folder: Path, access: Access | None = None) -> FastAPI:
     @app.exception_handler(FullbandError)
     async def failed(request: Request, error: FullbandError) -> Response:
         return JSONResponse({"detail": "the answers cannot be reached"}, 500)
+
+    @app.exception_handler(RequestValidationError)
+    async def refused(request: Request, error: RequestValidationError) -> Response:
+        return JSONResponse({"detail": "that is no answer to this trial"}, 422)
 
     for path, name in _PAGE.items():
         app.add_api_route(path, _sender(_FILES / name), include_in_schema=False)

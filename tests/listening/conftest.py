@@ -14,7 +14,7 @@ from fullband.listening.making import make_session
 from signals import low_passed, noise
 
 RATE = 16_000
-LENGTH_S = 0.8
+LENGTH_S = 0.6
 SYSTEMS = ("clear", "matt")
 
 

@@ -57,7 +57,7 @@ def test_a_session_has_every_stimulus_at_one_rate_and_length(made):
         for file in item.files.values():
             with AudioReader(folder / file) as reader:
                 info = reader.info
-            assert (info.sample_rate, info.frames, info.channels) == (16_000, 12_800, 1)
+            assert (info.sample_rate, info.frames, info.channels) == (16_000, 9600, 1)
             sizes.add((folder / file).stat().st_size)
         assert len(sizes) == 1
         assert set(item.files) == set(session.stimuli)
@@ -135,9 +135,9 @@ def breaking(folders, tmp_path, system="matt"):
     ("audio", "rate", "reason"),
     [
         (None, 0, "oboe.*: no such audio (of system broken)"),
-        (noise(0.8, 8000), 8000, "8000 Hz, but its reference has 16000 Hz; resample it first"),
-        (noise(1.2, 16_000), 16_000, "lasts 1.200 s, but its reference 0.800 s"),
-        (np.stack([noise(0.8, 16_000)] * 2), 16_000, "channels: 2, but its reference has 1"),
+        (noise(0.6, 8000), 8000, "8000 Hz, but its reference has 16000 Hz; resample it first"),
+        (noise(1.2, 16_000), 16_000, "lasts 1.200 s, but its reference 0.600 s"),
+        (np.stack([noise(0.6, 16_000)] * 2), 16_000, "channels: 2, but its reference has 1"),
     ],
 )
 def test_files_that_do_not_fit_are_named(folders, tmp_path, audio, rate, reason):

@@ -208,7 +208,7 @@ def test_a_mushra_test_by_the_keyboard(driver, made, serving, tmp_path):
     expected = dict(zip(order[0].stimuli[1:], (7, 90, 30, 40, 50), strict=True))
     assert {name: scores[order[0].key, name] for name in expected} == expected
     assert all(scores[order[1].key, name] == 51 for name in expected)
-    assert all(row["heard_s"] >= 0.8 for row in rows)
+    assert all(row["heard_s"] >= 0.6 for row in rows)
 
 
 def test_switching_and_looping_leave_no_gap(driver, made, serving):
@@ -232,7 +232,7 @@ def test_switching_and_looping_leave_no_gap(driver, made, serving):
                 if (i % 3 == 0) buttons[(i / 3) % 6].click();
                 await frame();
                 const jump = late() - before;
-                jumps.push(Math.abs(jump - 0.8 * Math.round(jump / 0.8))); /* a loop begins again */
+                jumps.push(Math.abs(jump - 0.6 * Math.round(jump / 0.6))); /* a loop begins again */
                 analyser.getFloatTimeDomainData(wave);
                 let run = 0;
                 for (const value of wave) {

@@ -66,7 +66,7 @@ def test_a_mushra_test_from_beginning_to_end(made, serving):
         for number, trial in enumerate(trials_of(session, "anna"), start=1):
             assert (due["trial"], due["done"], due["trials"]) == (number, number - 1, 2)
             assert due["stimuli"] == 6
-            assert due["duration_s"] == 0.8
+            assert due["duration_s"] == 0.6
             for place, name in enumerate(trial.stimuli):
                 path = f"{address}/v1/listeners/anna/trials/{number}/stimuli/{place}"
                 expected = (folder / session.items[trial.item].files[name]).read_bytes()

@@ -78,7 +78,7 @@ TRUTH = {"reference": 97, "mid-anchor": 45, "low-anchor": 20, "good": 78, "fair"
 
 @pytest.fixture(scope="module")
 def panel(tmp_path_factory):
-    """Fourteen listeners of eight items, with habits and doubts, of whom two do not listen: one rates
+    """Fourteen listeners of eight items, with habits and doubts. Two do not listen: one rates
     at random, one cannot hear treble. `fair` and `other` are equally good."""
     folder = tmp_path_factory.mktemp("panel")
     session = a_test(folder, "mushra", 8, ("good", "fair", "other"))

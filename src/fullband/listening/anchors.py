@@ -20,7 +20,7 @@ def anchor(reference: Audio, sample_rate: int, cutoff_hz: float) -> Audio:
 
     The standard asks of the 3.5 kHz filter for at most 0.1 dB of ripple below, 25 dB of attenuation
     at 4 kHz and 50 dB at 4.5 kHz. This one is linear-phase with its delay taken out, is flat to
-    0.01 dB up to the cutoff, and 80 dB down 8 % above it (of both anchors: 3.78 and 7.4 kHz).
+    0.01 dB up to the cutoff, and 80 dB down from 3.78 kHz on, or 7.4 kHz.
 
     Shape:
         reference `[C, T]`; result the same, at the same level and instant.

@@ -11,6 +11,7 @@ import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -136,7 +137,7 @@ def serve(
 
     def tell(address: str) -> None:
         if say is not None:
-            say(f"{address}/#token={token}" if access.token else f"{address}/")
+            say(f"{address}/" + (f"#token={quote(access.token, safe='')}" if access.token else ""))
 
     run_app(create_app(folder, access), host, port, Limits(), tell)
 

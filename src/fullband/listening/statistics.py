@@ -33,7 +33,7 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> Mean:
     """The mean of independent values, with the interval of Student's t distribution.
 
     mean ± t s / sqrt(n), with the sample's standard deviation s and n - 1 degrees of freedom
-    (ITU-R BS.1534-3, section 9).
+    (Student 1908): the interval that ITU-R BS.1534 reports means with.
 
     Shape:
         values `[N]`.

@@ -122,12 +122,16 @@ const goOn = async () => {
   byId("task").textContent = "Loading the sounds …";
   byId("trial").classList.add("loading");
   open("trial");
-  const sounds = await Promise.all(
-    Array.from({ length: due.stimuli }, async (_, place) =>
-      (await ask(`${trialPath()}/stimuli/${place}`)).arrayBuffer(),
-    ),
-  );
-  await player.load(sounds, session.sample_rate);
+  try {
+    const sounds = await Promise.all(
+      Array.from({ length: due.stimuli }, async (_, place) =>
+        (await ask(`${trialPath()}/stimuli/${place}`)).arrayBuffer(),
+      ),
+    );
+    await player.load(sounds, session.sample_rate);
+  } catch (error) {
+    throw new Error(`${error.message} Reload the page to go on.`);
+  }
   furnish();
 };
 
@@ -164,7 +168,6 @@ const row = (index) => {
   button.type = "button";
   button.className = "sound";
   button.append(key, " Sound");
-  button.setAttribute("aria-label", `Sound ${index + 1}`);
   if (index < 10) button.setAttribute("aria-keyshortcuts", String((index + 1) % 10));
   button.addEventListener("click", () => hear(index + 1));
   Object.assign(slider, { type: "range", min: 0, max: 100, step: 1, value: scores[index] ?? 50 });
@@ -224,8 +227,7 @@ const showLoop = () => {
 const hear = (place) => {
   player.choose(place);
   player.play();
-  const button = buttons()[place];
-  byId("status").textContent = button.getAttribute("aria-label") ?? button.textContent;
+  byId("status").textContent = buttons()[place].textContent;
 };
 
 const toggle = () => {

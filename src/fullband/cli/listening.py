@@ -194,7 +194,7 @@ def _print_mushra(found: MushraResults) -> None:
     click.echo("\ndifferences, with p of the signed-rank test, alone and corrected (Holm)\n")
     print_table(
         [
-            ["system", "less", "difference", "p", "p Holm"],
+            ["system", "minus", "difference", "p", "p Holm"],
             *(
                 [d.system, d.other, _interval(d.mean, "+.1f"), _chance(d.p), _chance(d.p_holm)]
                 for d in found.differences

@@ -22,6 +22,11 @@ EXTRAS = (
     "tensorboard",
     "ray",
     "fsspec",
+    "fastapi",
+    "pydantic",
+    "starlette",
+    "uvicorn",
+    "websockets",
 )
 WITHOUT_EXTRAS = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS}))\n"
 """None in `sys.modules` makes an import fail just as a missing package does."""
@@ -104,6 +109,31 @@ def test_scaling_says_which_extra_it_needs(tmp_path):
     assert result.returncode == 1
     assert result.stderr == "Error: this needs fsspec: pip install 'fullband[scale]'\n"
     assert not (tmp_path / "out").exists()
+
+
+def test_listening_tests_are_made_without_and_say_which_extras_they_need(tmp_path):
+    for name in ("reference", "system"):
+        write(tmp_path / name / "a.wav", tone(440, 0.1, 16_000), 16_000)
+    folder = str(tmp_path / "test")
+    made = command_line(
+        *("listen", "make", folder, "--kind", "mushra", "--reference", str(tmp_path / "reference")),
+        *("--system", f"x={tmp_path / 'system'}"),
+    )
+    assert (made.returncode, made.stderr) == (0, "")
+    result = command_line("listen", "serve", folder)
+    assert result.returncode == 1
+    assert result.stderr == "Error: this needs fastapi: pip install 'fullband[web]'\n"
+    code = f"""
+from fullband.listening.store import Answers, Rating
+answers = Answers(__import__("pathlib").Path({folder!r}))
+answers.begin("anna")
+names = ("reference", "mid-anchor", "low-anchor", "x")
+answers.rate([Rating("anna", 0, "a", name, 95, 1, 1.0, 1.0) for name in names])
+"""
+    assert run(WITHOUT_EXTRAS + code).stderr == ""
+    result = command_line("listen", "results", folder)
+    assert result.returncode == 1
+    assert result.stderr == "Error: this needs scipy: pip install 'fullband[evaluate]'\n"
 
 
 def test_evaluation_says_which_extra_it_needs(tmp_path):

@@ -24,6 +24,7 @@ LADDER = (
     ("inspection", "batch", "evaluate", "spans"),
     ("batch_run", "live", "scale", "train"),
     ("web",),
+    ("listening",),
     ("cli", "__main__"),
 )
 """Each part may import from those above it in this list, and from itself. The package's own

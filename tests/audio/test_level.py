@@ -9,6 +9,7 @@ from fullband.audio.level import (
     REFERENCE_LEVEL_DB,
     LevelMeter,
     active_level_db,
+    busiest_start,
     model_gain,
 )
 from signals import noise, silence, split, tone
@@ -73,3 +74,13 @@ def test_the_gain_brings_a_recording_to_the_reference_level():
 
 def test_near_silence_is_not_blown_up():
     assert model_gain(-100) == pytest.approx(1000)  # 60 dB
+
+
+def test_the_busiest_stretch_has_most_of_the_sound():
+    audio = silence(10, 8000)
+    audio[6 * 8000 : 8 * 8000] = noise(2, 8000)
+    start = busiest_start(audio, 8000, 3 * 8000)
+    assert 5 * 8000 <= start <= 6 * 8000
+    assert busiest_start(np.stack([audio, audio]), 8000, 3 * 8000) == start
+    assert busiest_start(audio, 8000, len(audio)) == 0
+    assert busiest_start(audio[:10], 8000, 10) == 0

@@ -7,7 +7,6 @@ audio context's output: a hook set before the page's own script lets an analyser
 from __future__ import annotations
 
 import http.server
-import os
 import shutil
 import threading
 import time
@@ -17,18 +16,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from chromium import NEEDED, open_chromium
 from fullband.corpora.synthetic import synthetic_corpus
 from fullband.degrade import Degradation
 from fullband.evaluate.page import PageTask, write_page
 from fullband.evaluate.page_findings import splined
 from signals import tone
 
-BROWSER = shutil.which("chromium")
-DRIVER = shutil.which("chromedriver")
-
-pytestmark = pytest.mark.skipif(
-    not (BROWSER and DRIVER), reason="install Debian's chromium and chromium-driver"
-)
+pytestmark = NEEDED
 
 RATE = 16_000
 HOOK = """
@@ -72,25 +67,7 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory):
-    """Chromium without a window, which plays sound without being asked to by a hand."""
-    # Selenium's own downloader of browsers stays off: both paths are given.
-    os.environ.update(SE_OFFLINE="true", SE_AVOID_STATS="true")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for argument in (
-        "headless=new",
-        "no-sandbox",
-        "disable-gpu",
-        "disable-dev-shm-usage",
-        "autoplay-policy=no-user-gesture-required",
-        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver = open_chromium(tmp_path_factory.mktemp("chromium"))
     driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": HOOK})
     yield driver
     driver.quit()

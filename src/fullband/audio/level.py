@@ -6,7 +6,7 @@ import numpy as np
 
 from fullband.audio.samples import Audio, Rate
 
-__all__ = ["REFERENCE_LEVEL_DB", "LevelMeter", "active_level_db", "model_gain"]
+__all__ = ["REFERENCE_LEVEL_DB", "LevelMeter", "active_level_db", "busiest_start", "model_gain"]
 
 REFERENCE_LEVEL_DB = -26.0
 """The active level at which models see a recording: the nominal speech level of ITU-T P.56."""
@@ -62,6 +62,27 @@ def active_level_db(audio: Audio, sample_rate: Rate) -> float:
     meter = LevelMeter(sample_rate)
     meter.push(audio.reshape(-1, audio.shape[-1]))
     return meter.level_db()
+
+
+def busiest_start(audio: Audio, sample_rate: int, frames: int) -> int:
+    """Where the stretch of so many samples begins in which there is most to hear.
+
+    That is the stretch with the largest number of active blocks of 100 ms, active being within
+    10 dB of the recording's mean power.
+
+    Shape:
+        audio `[*, T]`; `frames` at most T.
+    """
+    last: int = audio.shape[-1] - frames
+    if last == 0:
+        return 0
+    block = max(1, round(_BLOCK_S * sample_rate))
+    power = np.square(audio.reshape(-1, audio.shape[-1]), dtype=np.float64).mean(axis=0)
+    power = power[: len(power) // block * block].reshape(-1, block).mean(axis=1)
+    active = np.concatenate([[0], np.cumsum(power >= 10 ** (-_GATE_DB / 10) * power.mean())])
+    blocks = frames // block
+    most = int(np.argmax(active[blocks:] - active[: len(active) - blocks]))
+    return min(most * block, last)
 
 
 def model_gain(level_db: float) -> float:

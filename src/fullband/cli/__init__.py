@@ -13,6 +13,7 @@ import click
 
 from fullband.cli.corpora import corpora
 from fullband.cli.enhancing import enhance, inspect, models
+from fullband.cli.listening import listen
 from fullband.cli.live import live
 from fullband.cli.research import evaluate, export, refit, report, train
 from fullband.cli.scale import scale
@@ -60,13 +61,13 @@ def _extra_for(module: str) -> str | None:
         "train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "onnx", "onnxscript"),
         "evaluate": ("scipy",),
         "scale": ("ray", "fsspec", "s3fs"),
-        "web": ("fastapi", "starlette", "uvicorn", "websockets"),
+        "web": ("fastapi", "pydantic", "starlette", "uvicorn", "websockets"),
     }
     return next((extra for extra, modules in needs.items() if module in modules), None)
 
 
 for command in (
     *(enhance, live, serve, web, scale, inspect, models),
-    *(corpora, train, export, refit, evaluate, report),
+    *(corpora, train, export, refit, evaluate, report, listen),
 ):
     main.add_command(command)

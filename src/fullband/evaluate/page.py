@@ -24,6 +24,7 @@ from string import Template
 import numpy as np
 
 from fullband.audio.file import AudioWriter
+from fullband.audio.level import busiest_start
 from fullband.audio.picture import RANGE_DB, SpectrogramMeter, colours, feed
 from fullband.audio.resample import resample
 from fullband.audio.samples import Audio
@@ -315,23 +316,15 @@ def _versions(task: PageTask, wide: Audio) -> list[_Version]:
 
 
 def _excerpt(wide: Audio, sample_rate: int, around_s: float | None) -> tuple[int, int]:
-    """First and last sample of what is shown: around a moment, or where there is most to hear.
-
-    The most to hear is the stretch with the largest number of active blocks of 100 ms, active being
-    within 10 dB of the recording's mean power, as in `fullband.audio.level`.
-    """
+    """First and last sample of what is shown: around a moment, or where there is most to hear."""
     longest = round(_LONGEST_S * sample_rate)
     if len(wide) <= longest:
         return 0, len(wide)
-    last = len(wide) - longest
-    if around_s is not None:
-        start = min(max(0, round(around_s * sample_rate) - longest // 2), last)
-        return start, start + longest
-    block = sample_rate // 10
-    power = np.mean(wide[: len(wide) // block * block].reshape(-1, block) ** 2, axis=1)
-    active = np.concatenate([[0], np.cumsum(power >= 0.1 * power.mean())])
-    blocks = longest // block
-    start = min(int(np.argmax(active[blocks:] - active[:-blocks])) * block, last)
+    if around_s is None:
+        start = busiest_start(wide, sample_rate, longest)
+    else:
+        start = max(0, round(around_s * sample_rate) - longest // 2)
+        start = min(start, len(wide) - longest)
     return start, start + longest
 
 

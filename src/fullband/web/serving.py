@@ -17,7 +17,7 @@ from fullband.web.access import Access
 from fullband.web.app import create_app
 from fullband.web.limits import Limits
 
-__all__ = ["Server", "listen", "make_server", "serve"]
+__all__ = ["Server", "listen", "make_server", "run_app", "serve"]
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
@@ -80,6 +80,25 @@ def make_server(app: FastAPI, limits: Limits) -> Server:
     )
 
 
+def run_app(
+    app: FastAPI, host: str, port: int, limits: Limits, say: Callable[[str], None] | None = None
+) -> None:
+    """Serve an application until the process is asked to end.
+
+    Args:
+        port: 0 takes a free one.
+        say: is told where it listens.
+
+    Raises:
+        OutputError: it cannot listen there.
+    """
+    with listen(host, port) as listener:
+        if say is not None:
+            shown = f"[{host}]" if ":" in host else host
+            say(f"http://{shown}:{listener.getsockname()[1]}")
+        make_server(app, limits).run(sockets=[listener])
+
+
 def serve(
     host: str = "127.0.0.1",
     port: int = 8080,
@@ -89,7 +108,7 @@ def serve(
     model: str = LIVE,
     say: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve until the process is asked to end.
+    """Serve calls until the process is asked to end.
 
     Args:
         port: 0 takes a free one.
@@ -102,8 +121,4 @@ def serve(
     """
     access, limits = Access.at(host, token, origins), limits or Limits()
     Streams(model)  # what is wrong with it is said before anybody can call
-    with listen(host, port) as listener:
-        if say is not None:
-            shown = f"[{host}]" if ":" in host else host
-            say(f"http://{shown}:{listener.getsockname()[1]}")
-        make_server(create_app(access, limits, model), limits).run(sockets=[listener])
+    run_app(create_app(access, limits, model), host, port, limits, say)

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 from fastapi import Depends, FastAPI, Response, WebSocket
-from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 from starlette.middleware.cors import CORSMiddleware
 
@@ -24,6 +23,9 @@ from fullband.web.metrics import METRICS_TYPE, Counted, Metrics
 from fullband.web.refusals import documented, say_no_in_json
 
 __all__ = ["create_app"]
+
+
+_TEXT = {"schema": {"type": "string"}}
 
 
 class Health(BaseModel):
@@ -92,8 +94,11 @@ def create_app(
     @app.get(
         "/metrics",
         dependencies=[Depends(enhancing.allowed)],
-        response_class=PlainTextResponse,
-        responses=documented(401, 403),
+        response_class=Response,
+        responses={
+            200: {"description": "The figures.", "content": {METRICS_TYPE: _TEXT}},
+            **documented(401, 403),
+        },
     )
     async def figures() -> Response:
         """What the server counts, for Prometheus."""

@@ -111,7 +111,7 @@ class Parameters(BaseModel):
     )
     filename: str = Field("", max_length=1000, description="What messages call a raw body.")
     wait: bool = Field(True, description="Answer with the result; `false` answers with a job.")
-    token: Annotated[str | None, Query(include_in_schema=False)] = None  # see `allowed`
+    token: str | None = Field(None, description="The server's, where no header has it.")
 
     @field_validator("model")
     @classmethod

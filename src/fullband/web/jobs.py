@@ -45,7 +45,7 @@ _FOLDER = "fullband-serve-"
 _LOCK = "in-use"
 _YOUNG_S = 60.0  # who has just made a folder may be about to lock it
 _LOWER_PRIORITY = 5  # as `nice` counts: calls come first
-_FIRST_GUESS_S = 5.0  # of how long a job takes
+_FIRST_GUESS_S = 1.0  # of how long a job takes
 _LONGEST_RETRY_S = 60.0
 _ALMOST_FULL_BYTES = 1 << 20
 
@@ -270,9 +270,10 @@ class Jobs:
             return RefusedError(429, line, min(frees_s, _LONGEST_RETRY_S))
         most = self._limits.most_jobs
         if counts["waiting"] + counts["running"] >= most + self._limits.waiting_jobs:
-            turn_s = self._work_s * (1 + counts["waiting"]) / most
+            # Come back when half of the queue is gone: there is room then, and still work.
+            half_s = self._work_s * (1 + counts["waiting"]) / (2 * most)
             line = "upload: too many files wait already; try again later"
-            return RefusedError(429, line, min(turn_s, _LONGEST_RETRY_S))
+            return RefusedError(429, line, min(half_s, _LONGEST_RETRY_S))
         return None
 
     def _bytes(self) -> int:

@@ -460,6 +460,19 @@ def test_a_server_that_ends_does_not_wait_for_ever(call, held, temporary):
     assert list(temporary.iterdir()) == []
 
 
+def test_a_server_that_ends_does_not_wait_for_what_does_not_come(temporary):
+    with serving() as (port, server), socket.create_connection(("127.0.0.1", port)) as line:
+        line.sendall(
+            b"POST /v1/enhance HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n"
+            b"Content-Type: audio/wav\r\n\r\nRIFF"
+        )
+        eventually(lambda: figure(port, "fullband_jobs_waiting") == 1)
+        server.should_exit = True
+        line.settimeout(5)
+        assert line.recv(4096).startswith(b"HTTP/1.1 503 ")
+    assert list(temporary.iterdir()) == []
+
+
 @pytest.mark.skipif(os.name == "nt", reason="no such locks and signals")
 def test_what_a_killed_server_left_is_removed_and_nothing_else(temporary):
     import asyncio
@@ -533,7 +546,7 @@ def test_broken_files_are_read_or_refused_in_one_line(port):
         return True
 
     with ThreadPoolExecutor(3) as threads:
-        refused = list(threads.map(refused_well, range(0, 1000, 37)))
+        refused = list(threads.map(refused_well, range(0, 1000, 53)))
     assert any(refused)
     assert not all(refused)
     assert figure(port, "fullband_jobs_running") == 0

@@ -177,8 +177,8 @@ async def enhance(request: Request, parameters: Annotated[Parameters, Query()]) 
     job = jobs.admit(parameters.model, parameters.format, options)
     try:
         grown = functools.partial(jobs.grow, job)
-        upload = await receive(request, job.source, limits, parameters.filename, grown)
-        jobs.start(job, upload)
+        coming = receive(request, job.source, limits, parameters.filename, grown)
+        await jobs.take(job, coming)
         if not parameters.wait or _prefers_a_job(request):
             headers = {"location": f"/v1/jobs/{job.id}", "preference-applied": "respond-async"}
             return JSONResponse(_status(job).model_dump(mode="json"), 202, headers)

@@ -22,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -133,7 +133,7 @@ class Jobs:
         self._limits, self._metrics = limits, metrics
         self._loop = asyncio.get_running_loop()
         self._jobs: dict[str, Job] = {}
-        self._closing = False
+        self._closing = asyncio.Event()
         self._work_s = _FIRST_GUESS_S
         _clear_stale(Path(tempfile.gettempdir()))
         self._folder = Path(tempfile.mkdtemp(prefix=_FOLDER))
@@ -158,7 +158,7 @@ class Jobs:
 
     @property
     def is_closing(self) -> bool:
-        return self._closing
+        return self._closing.is_set()
 
     @property
     def has_room(self) -> bool:
@@ -195,16 +195,26 @@ class Jobs:
         if self._bytes() > self._limits.disk_bytes:
             raise _disk_full(job.name)
 
-    def start(self, job: Job, upload: Upload) -> None:
-        """Have a job done whose file has come.
+    async def take(self, job: Job, coming: Coroutine[Any, Any, Upload]) -> None:
+        """Have a job done once its file has come.
 
         Raises:
-            RefusedError: 503, the server ends.
+            RefusedError: 503, the server ends; and what receiving raises.
         """
+        receiving = asyncio.ensure_future(coming)
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            await asyncio.wait({receiving, closing}, return_when=asyncio.FIRST_COMPLETED)
+            if self.is_closing:
+                receiving.cancel()
+                await asyncio.wait({receiving})
+                raise _ending(job.name)
+            upload = receiving.result()
+        finally:
+            receiving.cancel()
+            closing.cancel()
         self._metrics.upload_bytes.inc(upload.bytes)
         job.name, job.raw = upload.name, upload.raw
-        if self._closing:
-            raise _ending(job.name)
         job.become("queued")
         job.future = self._threads.submit(self._work, job)
         job.future.add_done_callback(lambda future: self._tell(self._end, job, future))
@@ -234,9 +244,9 @@ class Jobs:
 
     async def close(self) -> None:
         """Take no more, let what runs end within the grace, stop the rest, and wait for that."""
-        if self._closing:
+        if self.is_closing:
             return
-        self._closing = True
+        self._closing.set()
         jobs = [job for job in self._jobs.values() if job.future is not None]
         for job in jobs:
             if job.state == "queued":
@@ -259,7 +269,7 @@ class Jobs:
     def _refusal(self) -> RefusedError | None:
         """Why no file is admitted now."""
         counts = self.counts()
-        if self._closing:
+        if self.is_closing:
             return _ending("upload")
         if self._bytes() > self._limits.disk_bytes:
             return _disk_full("upload")

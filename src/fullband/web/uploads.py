@@ -8,6 +8,7 @@ without a header how they are stored.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import AsyncIterator, Callable
@@ -32,6 +33,7 @@ MEDIA_TYPES = ("audio/*", "video/*", "application/octet-stream", "application/og
 _RAW = {"audio/pcmu": "mulaw", "audio/pcma": "alaw", "audio/g722": "g722", "audio/gsm": "gsm"}
 _RAW_SUFFIXES = (".g722", ".722")
 _LONGEST_NAME = 100
+_UNHEARD = logging.Logger("forms", logging.CRITICAL + 1)
 _HOW = "send it with -H 'Content-Type: audio/wav', or as form-data: -F file=@call.wav"
 
 
@@ -161,6 +163,7 @@ class _Form(_Body):
             )
         except FormParserError:
             raise self._malformed() from None
+        self._parser.logger = _UNHEARD  # what is wrong with a form is told to its sender
 
     def push(self, chunk: bytes) -> bytes:
         try:

@@ -236,6 +236,12 @@ def test_jobs_are_forgotten_after_a_while(call, temporary):
         assert figure(port, "fullband_disk_bytes") == 0
 
 
+def test_what_had_to_be_limited_is_said(port, tmp_path):
+    write(tmp_path / "loud.wav", tone(440, 0.5, RATE, amplitude=1.5), RATE, "FLOAT")
+    answer = send(port, (tmp_path / "loud.wav").read_bytes(), "format=flac")
+    assert "samples beyond full scale were limited" in answer.headers["fullband-notes"]
+
+
 def test_models_are_those_of_the_cards(port):
     names = [model["name"] for model in ask(port, "GET", "/v1/models").json()]
     assert names[0] == "auto"
@@ -283,6 +289,7 @@ def test_parameters_that_cannot_be_are_told(port, call, query, line):
         (*form(b"hello", "a.txt", kind="text/plain"), 415, "a.txt: 'text/plain' is not audio"),
         (*form(b"x", "../../e\x1b[2J.wav"), 422, "e\\x1b[2J.wav: is not audio that can be read"),
     ],
+    ids=range(12),
 )
 def test_bodies_that_are_no_audio_are_told(port, body, kind, status, line):
     answer = send(port, body, content_type=kind)
@@ -546,7 +553,7 @@ def test_broken_files_are_read_or_refused_in_one_line(port):
         return True
 
     with ThreadPoolExecutor(3) as threads:
-        refused = list(threads.map(refused_well, range(0, 1000, 53)))
+        refused = list(threads.map(refused_well, range(0, 1000, 83)))
     assert any(refused)
     assert not all(refused)
     assert figure(port, "fullband_jobs_running") == 0

@@ -20,7 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from fullband.audio.samples import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from fullband.card import cards, released
-from fullband.enhancement import AUTO, FULL_DETAIL, LOWEST_BANDWIDTH_HZ
+from fullband.enhancement import AUTO, FULL_DETAIL, LOWEST_BANDWIDTH_HZ, Summary
 from fullband.models.registry import BASELINES
 from fullband.web.jobs import Job, Jobs
 from fullband.web.limits import Limits
@@ -279,16 +279,12 @@ class _Audio(FileResponse):
 
     def __init__(self, jobs: Jobs, job: Job, idle_s: float, once: bool = False) -> None:
         assert job.summary is not None
-        notes = (*job.summary.notes, *job.summary.warnings)
-        said = {"fullband-model": job.summary.model, "fullband-notes": "; ".join(notes)}
-        headers = {
-            name: text.replace(str(job.source), job.name).encode("ascii", "backslashreplace")
-            for name, text in said.items()
-            if text
-        }
+        headers = {"fullband-model": job.summary.model}
+        if notes := "; ".join(_notes(job.summary, job)):
+            headers["fullband-notes"] = notes.encode("ascii", "backslashreplace").decode()
         super().__init__(
             job.target,
-            headers={name: text.decode() for name, text in headers.items()},
+            headers=headers,
             media_type=_MEDIA_TYPES[job.target.suffix[1:]],
             filename=job.result_name,
         )
@@ -348,14 +344,16 @@ async def _ended_or_left(job: Job, request: Request) -> None:
             waiting.cancel()
 
 
+def _notes(summary: Summary, job: Job) -> list[str]:
+    """What the client should know of its result, in its own words."""
+    said = (*summary.notes, *summary.warnings)
+    return [note.replace(str(job.source), job.name) for note in said]
+
+
 def _status(job: Job) -> JobStatus:
     result = None
     if job.summary is not None:
         heard = job.summary.analysis
-        notes = [
-            note.replace(str(job.source), job.name)
-            for note in (*job.summary.notes, *job.summary.warnings)
-        ]
         result = Result(
             audio=f"/v1/jobs/{job.id}/audio",
             bytes=job.bytes,
@@ -365,7 +363,7 @@ def _status(job: Job) -> JobStatus:
             model=job.summary.model,
             bandwidth_hz=round(heard.bandwidth_hz, 1),
             added=job.summary.added,
-            notes=notes,
+            notes=_notes(job.summary, job),
         )
     until = job.keeps_until_s
     return JobStatus(

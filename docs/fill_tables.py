@@ -3,7 +3,7 @@
     python docs/fill_tables.py [--check]
 
 A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed,
-training, systems, margin, filters, readout, content, kill, batches, parts, hostile, calls,
+training, systems, margin, filters, readout, content, kill, batches, parts, hostile, calls, load,
 compression, voices, paper, scale, sensitivity or speech and PATH relative to the project;
 everything between is replaced. For a suite it is `paper: PATH METHOD METRIC`,
 `sensitivity: PATH METRIC`, and, of speech or of music, `speech: PATH TABLE WORDS`, see
@@ -33,12 +33,13 @@ DOCUMENTS = (
     "docs/reliability.md",
     "docs/scale.md",
     "docs/live.md",
+    "docs/server.md",
     "docs/applications.md",
     "docs/web.md",
 )
 _TABLE = re.compile(
     r"(<!-- (rows|speed|content|training|systems|bands|paper|sensitivity|margin|filters|readout"
-    r"|speech|kill|batches|parts|hostile|scale|calls|compression|voices|page): "
+    r"|speech|kill|batches|parts|hostile|scale|calls|load|compression|voices|page): "
     r"(\S+)((?: \S+)*?) -->\n)"
     r"(.*?)(<!-- end -->)",
     re.DOTALL,
@@ -74,6 +75,7 @@ def filled(text: str) -> str:
             "filters": filters_table,
             "hostile": hostile_table,
             "kill": kill_table,
+            "load": load_table,
             "margin": margin_table,
             "page": page_table,
             "paper": suite_table,
@@ -280,6 +282,27 @@ def calls_table(path: Path, what: str) -> str:
     on = f"{found['cores']} cores" if "cores" in found else f"{found['recordings']} recordings"
     text = "\n".join(lines[what](found))
     return f"{text}\n\n{on}; {place(found)}. Figures: `{path.relative_to(PROJECT)}`."
+
+
+def load_table(path: Path) -> str:
+    """What became of many files that were sent to a server at once."""
+    if not path.is_file():
+        return "Not measured yet."
+    found = json.loads(path.read_text(encoding="utf-8"))
+    lines = [
+        f"| {found['uploads']} files of {found['audio_s']:g} s at once | |",
+        "|---|---|",
+        f"| lost, or not what the others are | {found['lost'] + found['different']} |",
+        f"| asked again after a 429 | {found['asked_again']} times |",
+        f"| until a client has its file, median | {found['p50_s']:.1f} s |",
+        f"| 95 % | {found['p95_s']:.1f} s |",
+        f"| all of them | {found['seconds']:.1f} s |",
+        f"| times real time | {found['times_real_time']:.1f} |",
+        f"| the server's memory before, and at most | {found['before_mib']:.0f} MiB, "
+        f"{found['peak_mib']:.0f} MiB |",
+    ]
+    where = f"{found['cores']} cores; {place(found)}"
+    return "\n".join(lines) + f"\n\n{where}. Figures: `{path.relative_to(PROJECT)}`."
 
 
 def one_lines(found: dict[str, Any]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import secrets
 import threading
 import time
 from dataclasses import dataclass
@@ -83,7 +82,7 @@ def form(
     content: bytes, filename: str = "call.wav", field: str = "file", kind: str = "audio/wav"
 ) -> tuple[bytes, str]:
     """A file as a form: the body and its content type."""
-    boundary = secrets.token_hex(8)
+    boundary = "a-line-between-parts"
     head = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"; filename="{filename}"\r\n'
         f"Content-Type: {kind}\r\n\r\n"

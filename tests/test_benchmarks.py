@@ -171,6 +171,14 @@ def test_an_impulse_waits_as_long_as_the_stream_says_and_nothing_drifts():
     assert found["differs"] < 1e-6
 
 
+def test_files_that_are_sent_at_once_all_come_back():
+    pytest.importorskip("prometheus_client", reason="needs: pip install 'fullband[web]'")
+    found = benchmark("server_load").load(uploads=3, seconds=0.5)
+    assert (found["lost"], found["different"]) == (0, 0)
+    assert 0 < found["p50_s"] <= found["p95_s"] <= found["seconds"]
+    assert found["peak_mib"] > found["before_mib"] > 0
+
+
 def test_what_a_sender_does_is_scored_at_the_rate_it_really_took(tmp_path):
     pytest.importorskip("visqol", reason="needs fullband[metrics]")
     import soundfile

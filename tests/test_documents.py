@@ -187,6 +187,23 @@ def test_the_tables_on_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert fill_tables.filled(full) == full
 
 
+def test_the_table_on_the_servers_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_tables = the_filler()
+    monkeypatch.setattr(fill_tables, "PROJECT", tmp_path)
+    text = "<!-- load: load.json -->\nold\n<!-- end -->\n"
+    assert "Not measured yet." in fill_tables.filled(text)
+    about = {"commit": "abc", "machine": "M", "date": "2026-11-27", "cores": 2}
+    load = {"uploads": 50, "audio_s": 60.0, "lost": 1, "different": 2, "asked_again": 9}
+    load |= {"p50_s": 31.25, "p95_s": 68.0, "seconds": 70.0, "times_real_time": 40.0}
+    load |= {"before_mib": 105.4, "peak_mib": 319.2}
+    (tmp_path / "load.json").write_text(json.dumps({**about, **load}))
+    full = fill_tables.filled(text)
+    assert "| 50 files of 60 s at once | |" in full
+    assert "| lost, or not what the others are | 3 |" in full
+    assert "| the server's memory before, and at most | 105 MiB, 319 MiB |" in full
+    assert "2 cores; commit abc, M, 2026-11-27. Figures: `load.json`." in full
+
+
 def test_a_learning_curve_of_several_stages_counts_on(tmp_path: Path) -> None:
     fill_tables = the_filler()
     scores = {"snr_db": 14.0, "lsd_2017": 3.0, "lsd": 1.5}

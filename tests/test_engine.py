@@ -7,11 +7,13 @@ import json
 import os
 import shutil
 import signal
+import threading
 import time
 
 import numpy as np
 import pytest
 
+from fullband import engine
 from fullband.audio.bandwidth import Segment
 from fullband.card import Card, read_card, write_card
 from fullband.engine import BlockRunner, OnnxModel, choose_model, open_model
@@ -67,6 +69,26 @@ def test_what_is_done_first_waits_for_what_comes_first(monkeypatch):
     audio = noise(1, 8000)[None]
     runner = BlockRunner(run, 1, 3, 1)
     streamed = np.concatenate([runner.push(audio), runner.flush()], axis=-1)
+    np.testing.assert_allclose(streamed, average(audio), atol=1e-5)
+
+
+def test_as_many_windows_are_run_at_a_time_as_asked_for(monkeypatch):
+    monkeypatch.setattr("fullband.engine._BLOCK_SAMPLES", 512)
+    together = threading.Barrier(3)
+    average = moving_average(3, 1)
+
+    def run(audio, start):
+        if start < 3 * 500:  # the first three
+            together.wait(10)  # breaks where fewer are run
+        return average(audio)
+
+    engine.use_cores(4, abreast=3)
+    try:
+        audio = noise(1, 8000)[None]
+        runner = BlockRunner(run, 1, 3, 1)
+        streamed = np.concatenate([runner.push(audio), runner.flush()], axis=-1)
+    finally:
+        engine.use_cores(engine.available_cores())
     np.testing.assert_allclose(streamed, average(audio), atol=1e-5)
 
 

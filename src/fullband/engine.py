@@ -55,14 +55,19 @@ def available_cores() -> int:
 
 
 _CORES = available_cores()
-_ABREAST = min(2, _CORES)  # windows of a stream that are run at a time, on a core each or several
+_ABREAST = min(2, _CORES)  # windows that are run at a time, on a core each or several
 
 
-def use_cores(count: int) -> None:
+def use_cores(count: int, abreast: int = 2) -> None:
     """Have models that are opened from now on run on so many cores, where several processes share
-    a machine. With four and more, what is computed may differ in the last bit of a float."""
+    a machine. With four and more, what is computed may differ in the last bit of a float.
+
+    Args:
+        abreast: how many windows are run at a time, each on its share of the cores; as many as
+            recordings, where one process enhances several at a time.
+    """
     global _CORES, _ABREAST
-    _CORES, _ABREAST = count, min(2, count)
+    _CORES, _ABREAST = count, min(abreast, count)
     open_model.cache_clear()
     _threads.cache_clear()
 

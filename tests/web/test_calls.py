@@ -28,31 +28,11 @@ from fullband.cli import main
 from fullband.errors import SettingsError
 from fullband.streaming import stream
 from fullband.web.access import Access
-from fullband.web.app import create_app
-from fullband.web.limits import Limits
-from fullband.web.serving import listen, make_server
+from fullband.web.serving import listen
+from served import serving
 from signals import voice
 
 RATE = 8000
-
-
-@contextlib.contextmanager
-def serving(access: Access | None = None, **limits):
-    """A server in a thread; its port, and the server."""
-    settings = Limits(**limits)
-    with listen("127.0.0.1", 0) as listener:
-        server = make_server(create_app(access, settings), settings)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-            assert thread.is_alive()
-        try:
-            yield listener.getsockname()[1], server
-        finally:
-            server.should_exit = True
-            thread.join(20)
-            assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,10 @@ def _extra_for(module: str) -> str | None:
         "train": ("torch", "lightning_fabric", "safetensors", "tensorboard", "onnx", "onnxscript"),
         "evaluate": ("scipy",),
         "scale": ("ray", "fsspec", "s3fs"),
-        "web": ("fastapi", "pydantic", "starlette", "uvicorn", "websockets"),
+        "web": (
+            *("fastapi", "pydantic", "starlette", "uvicorn", "websockets"),
+            *("prometheus_client", "python_multipart"),
+        ),
     }
     return next((extra for extra, modules in needs.items() if module in modules), None)
 

@@ -1,2 +1,4 @@
-"""The server: `app` puts it together, `live` is a call's socket, `hub` runs all calls together,
-`access` says who may, `limits` how much, and `serving` starts and ends it. Extra `web`."""
+"""The server: `app` puts it together and `serving` starts and ends it. Calls: `live` is a call's
+socket, `hub` runs all calls together. Files: `enhancing` has what is asked for, `uploads` takes
+bodies, `jobs` does the work and keeps the files. `access` says who may, `limits` how much,
+`refusals` how a no is said, and `metrics` counts. Extra `web`."""

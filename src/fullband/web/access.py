@@ -42,9 +42,10 @@ class Access:
     def allows(self, headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
         """Whether a request knows the token, by its `Authorization: Bearer` or its query (browsers
         cannot set headers of sockets), and comes from no other site's page."""
-        return self._knows(headers, query) and self._same_site(headers)
+        return self.knows(headers, query) and self.same_site(headers)
 
-    def _knows(self, headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
+    def knows(self, headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
+        """Whether a request knows the token."""
         if self.token is None:
             return True
         scheme, _, given = headers.get("authorization", "").partition(" ")
@@ -53,7 +54,8 @@ class Access:
         # In time that does not depend on how much of it is right.
         return hmac.compare_digest(given.strip().encode(), self.token.encode())
 
-    def _same_site(self, headers: Mapping[str, str]) -> bool:
+    def same_site(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request comes from a program, the server's own page or one that is allowed."""
         origin = headers.get("origin")
         if origin is None or origin in self.origins:  # programs send none
             return True

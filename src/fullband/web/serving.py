@@ -1,7 +1,8 @@
-"""Starts the server, and ends it so that calls are flushed first."""
+"""Starts the server, and ends it so that calls are flushed and files finished first."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import socket
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from fastapi import FastAPI
 
+from fullband.engine import available_cores, use_cores
 from fullband.errors import OutputError
 from fullband.streaming import LIVE, Streams
 from fullband.web.access import Access
@@ -23,12 +25,12 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's server, whose calls come to their ends before their sockets are closed."""
+    """Uvicorn's server, whose calls and jobs come to their ends before sockets are closed."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         app = self.config.app
-        if isinstance(app, FastAPI) and hasattr(app.state, "lines"):
-            await app.state.lines.close()
+        if isinstance(app, FastAPI) and hasattr(app.state, "jobs"):
+            await asyncio.gather(app.state.lines.close(), app.state.jobs.close())
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
@@ -120,5 +122,6 @@ def serve(
         ModelError: see `create_app`.
     """
     access, limits = Access.at(host, token, origins), limits or Limits()
+    use_cores(available_cores(), max(2, limits.most_jobs))
     Streams(model)  # what is wrong with it is said before anybody can call
     run_app(create_app(access, limits, model), host, port, limits, say)

@@ -7,7 +7,7 @@
 2. Calls of 8 kHz to 48 kHz in packets of 20 ms, more and more of them in one batch, until the 99th
    percentile of what a batch takes exceeds a packet; half a packet is what a machine holds. Calls
    join one after the other, a packet apart: what is done every half second falls to each in turn.
-3. Past that: calls in real time through the server's hub, half, as many as are held, and twice as
+3. Past that: calls in real time through the hub: half, as many as are held, twice and six times as
    many, their packets at the same instants; how late their audio is and how much is bypassed.
 4. With `--hour`: one stream over an hour of a voice that repeats itself every second, as fast as it
    goes: samples given, memory on the way, and the last second beside one of the first minute.

@@ -170,7 +170,7 @@ def downloads(driver, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def port():
-    with serving() as (port, _):
+    with serving(audio_s=60.0) as (port, _):
         yield port
 
 
@@ -235,6 +235,31 @@ def test_live_model_frame_by_frame(page, telephone):
     wide, _ = fullband.read(page.save("wav-float"))
     expected, _ = fullband.enhance(fullband.read(telephone)[0], 8000, model="live")
     assert np.abs(wide - expected).max() < 1e-3
+
+
+def test_the_server_can_do_it_instead(page, telephone):
+    page.choose()
+    page.run("document.getElementById('where').value = 'server'")
+    page.drop(telephone)
+    assert page.finish() == ["done"]
+    assert page.text(".took").endswith("on the server")
+    wide, _ = fullband.read(page.save("wav-float"))
+    expected, _ = fullband.enhance(fullband.read(telephone)[0], 8000, model=TINY)
+    assert wide.shape == expected.shape
+    assert np.abs(wide - expected).max() < 1e-3  # 16 bits on the way
+    addresses = page.run(
+        "return performance.getEntriesByType('resource').map((entry) => entry.name)"
+    )
+    assert any("v1/enhance" in address for address in addresses)
+
+
+def test_what_the_server_refuses_is_said(page, tmp_path):
+    fullband.write(tmp_path / "long.wav", np.zeros(8000 * 61), 8000)
+    page.run("document.getElementById('where').value = 'server'")
+    page.drop(tmp_path / "long.wav")
+    assert page.finish() == ["failed"]
+    error = page.text(".error")
+    assert error.startswith("long.wav: the server says: long.wav")
 
 
 def test_what_is_heard_is_the_version_chosen_at_the_same_instant(page, tmp_path):
@@ -443,6 +468,7 @@ def test_it_is_isolated_and_asks_nobody_else(page, telephone):
         "return performance.getEntriesByType('resource').map((entry) => entry.name)"
     )
     assert addresses
+    assert not any("/v1/" in address for address in addresses)
     assert all(address.startswith(page.address) for address in addresses)
     assert json.loads(page.at(".recording").get_attribute("data-figures"))["threads"] >= 1
 
@@ -517,6 +543,7 @@ def test_the_exported_page_runs_without_headers(driver, downloads, telephone, tm
         figures = json.loads(page.at(".recording").get_attribute("data-figures"))
         assert figures["threads"] == 1
         assert not page.at("#live").is_displayed()
+        assert not page.at("#where").is_displayed()
         wide, _ = fullband.read(page.save("wav-float"))
         expected, _ = fullband.enhance(fullband.read(telephone)[0], 8000, model=TINY)
         assert np.abs(wide - expected).max() < 1e-3

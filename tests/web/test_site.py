@@ -79,7 +79,7 @@ def test_the_page_itself_and_what_is_not_there(port):
     assert ask(port, "GET", "/vendor/vendored.json").status == 404
     assert ask(port, "GET", "/nothing").status == 404
     found = json.loads(ask(port, "GET", "/models.json").body)
-    assert found["live"] is True
+    assert found["server"] is True
 
 
 def test_what_has_not_changed_is_not_sent_again(port):
@@ -98,7 +98,7 @@ def test_an_exported_folder_has_everything_and_its_policy(tmp_path):
             assert (folder / name).read_bytes() == asset.content()
     page = (folder / "index.html").read_text("utf-8")
     assert f"script-src {POLICY['script-src']}" in page
-    assert json.loads((folder / "models.json").read_text())["live"] is False
+    assert json.loads((folder / "models.json").read_text())["server"] is False
     assert "Cross-Origin-Embedder-Policy: require-corp" in (folder / "_headers").read_text()
 
 

@@ -32,7 +32,7 @@ def _add(app: FastAPI, path: str, answer: Callable[[Request], Response]) -> None
 
 
 def _models(request: Request) -> Response:
-    return Response(models_json(live=True), media_type="application/json")
+    return Response(models_json(server=True), media_type="application/json")
 
 
 class _Headers:

@@ -117,13 +117,13 @@ def models() -> list[dict[str, Any]]:
     ]
 
 
-def models_json(live: bool) -> str:
+def models_json(server: bool) -> str:
     """`models.json`.
 
     Args:
-        live: whether the page's server takes calls.
+        server: whether what serves the page also takes files and calls.
     """
-    return json.dumps({"models": models(), "live": live}, indent=1)
+    return json.dumps({"models": models(), "server": server}, indent=1)
 
 
 def export_site(folder: str | os.PathLike[str], force: bool = False) -> list[Path]:
@@ -162,7 +162,7 @@ def _write_site(folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(asset.content())
-    (folder / "models.json").write_text(models_json(live=False), encoding="utf-8")
+    (folder / "models.json").write_text(models_json(server=False), encoding="utf-8")
     page = folder / "index.html"
     policy = "; ".join(f"{name} {value}" for name, value in POLICY.items())
     tag = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'

@@ -1,5 +1,7 @@
 /* Talk and hear yourself wide: the microphone goes to the server's socket and comes back. */
 
+import { addressOf } from "./away.js";
+
 const SOURCE_RATE = 8000;
 const TARGET_RATE = 48_000;
 const PACKET_S = 0.02;
@@ -58,12 +60,9 @@ async function openCall(ended, roundTrip) {
   microphone.connect(capture);
   playback.connect(speaking.destination);
 
-  const address = new URL("v1/live", import.meta.url);
-  address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
   const parameters = { source_rate: SOURCE_RATE, target_rate: TARGET_RATE, in: "f32le", out: "f32le" };
-  const token = new URLSearchParams(location.search).get("token");
-  if (token) parameters.token = token;
-  address.search = new URLSearchParams(parameters);
+  const address = addressOf("v1/live", parameters);
+  address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
   const socket = new WebSocket(address);
   socket.binaryType = "arraybuffer";
 

@@ -1,6 +1,7 @@
 /* The page: takes recordings, has the engine's worker enhance them one after the other, and shows
    each with its pictures, a player and a way to save it. */
 
+import { enhanceAway } from "./away.js";
 import { FileError, readAudio, writeAudio } from "./files.js";
 import { offerLive } from "./live.js";
 import { Player } from "./player.js";
@@ -47,33 +48,36 @@ class Recording {
 
   async begin() {
     this.began = performance.now();
+    const settings = { model: byId("model").value, detail: byId("detail").value / 100 };
+    const away = byId("where").value === "server";
     try {
-      const audio = await readAudio(this.file);
+      const { channels, sampleRate } = await readAudio(this.file);
       if (this.over) return;
-      const { channels, sampleRate } = audio;
       this.find(".about").textContent =
         `${clock(channels[0].length / sampleRate)}, ${kilohertz(sampleRate)} sample rate` +
         (channels.length > 1 ? `, ${channels.length} channels` : "");
+      const made = away ? await this.send(settings) : null;
+      if (this.over) return;
       this.show("listening", null);
-      worker.postMessage(
-        {
-          id: this.id,
-          channels,
-          sampleRate,
-          model: byId("model").value,
-          detail: byId("detail").value / 100,
-        },
-        channels.map((channel) => channel.buffer),
-      );
+      const buffers = [...channels, ...(made?.channels ?? [])].map((channel) => channel.buffer);
+      worker.postMessage({ id: this.id, channels, sampleRate, ...settings, made }, buffers);
     } catch (error) {
-      if (!(error instanceof FileError)) throw error;
-      this.fail(error.message);
+      if (this.over) return;
+      this.fail(error instanceof FileError ? error.message : `failed (${error?.message ?? error})`);
     }
+  }
+
+  send(settings) {
+    this.show("sending to the server", null);
+    this.leaving = new AbortController();
+    const progress = (part) => this.show("on the server", part);
+    return enhanceAway(this.file, { ...settings, progress, signal: this.leaving.signal });
   }
 
   cancel() {
     worker.postMessage({ cancel: this.id });
     this.fail("cancelled");
+    this.leaving?.abort();
   }
 
   hear({ analysis, before, progress, result, error }) {
@@ -96,7 +100,7 @@ class Recording {
       line.querySelector("span").textContent = `content ends at ${kilohertz(end)}`;
       line.hidden = false;
     }
-    this.show("fetching the model", null);
+    this.show("adding treble", null);
   }
 
   done(result) {
@@ -136,7 +140,8 @@ class Recording {
     const seconds = (performance.now() - this.began) / 1000;
     const times = this.player.duration / result.seconds;
     this.find(".took").textContent = result.added
-      ? `${result.model}, ${seconds.toFixed(1)} s after it was dropped, ${times.toFixed(1)} times real time`
+      ? `${result.model}, ${seconds.toFixed(1)} s after it was dropped, ${times.toFixed(1)} times real time` +
+        (result.threads ? "" : " on the server")
       : "nothing was missing: it is as wide as the model makes";
     this.element.dataset.state = "done";
     this.element.dataset.figures = JSON.stringify({
@@ -300,11 +305,12 @@ addEventListener("keydown", (event) => {
 
 fetch(new URL("models.json", import.meta.url))
   .then((response) => response.json())
-  .then(({ models, live }) => {
+  .then(({ models, server }) => {
     for (const { name, summary } of models) {
       byId("model").add(new Option(`${name}: ${summary}`, name));
     }
-    offerLive(live, say);
+    for (const element of document.querySelectorAll(".of-server")) element.hidden = !server;
+    offerLive(server, say);
     document.documentElement.dataset.ready = "true";
   })
   .catch(() => say("The list of models could not be fetched: is the server still there?"));

@@ -1,11 +1,13 @@
 /* The engine in a thread of its own: analyses and enhances what it is sent, one after the other.
 
-   In:  { id, channels, sampleRate, model, detail }   and { cancel: id }, { prepare: true }
+   In:  { id, channels, sampleRate, model, detail }, with `made` what a server has made of it,
+        { cancel: id }, and { prepare: true }
    Out: { id, analysis, before }, { id, progress }, and { id, result } or { id, error }. */
 
 import { analyse, enhance } from "./enhance.js";
 import { openNetwork } from "./network.js";
 import { monoOf } from "./numbers.js";
+import { resample } from "./resample.js";
 import { painted, spectrogram } from "./spectrogram.js";
 
 const TOP_HZ = 24_000;
@@ -26,35 +28,28 @@ self.onmessage = ({ data }) => {
   else last = last.then(() => answer(data));
 };
 
-async function answer({ id, channels, sampleRate, model, detail }) {
-  try {
+async function answer({ id, channels, sampleRate, model, detail, made }) {
+  const check = () => {
     if (cancelled.delete(id)) throw new Error("cancelled");
-    const begun = performance.now();
+  };
+  try {
+    check();
     const analysis = analyse(channels, sampleRate);
-    const mono = monoOf(channels);
-    const levels = spectrogram(mono, sampleRate, TOP_HZ, WIDTH, HEIGHT);
+    const levels = spectrogram(monoOf(channels), sampleRate, TOP_HZ, WIDTH, HEIGHT);
     const loudest = levels.reduce((a, b) => Math.max(a, b), -100);
     self.postMessage({ id, analysis, before: picture(levels, loudest) });
-    const network = await networkOf(model === "auto" ? analysis.kind : model);
-    const ready = performance.now();
-    const found = await enhance(channels, analysis, network, detail, (progress) => {
-      if (cancelled.delete(id)) throw new Error("cancelled");
-      self.postMessage({ id, progress });
-    });
-    const seconds = (performance.now() - ready) / 1000;
-    const { wide, kept, sampleRate: rate, added } = found;
+    const found = made
+      ? beside(channels, sampleRate, made)
+      : await run(channels, analysis, model, detail, (progress) => {
+          check();
+          self.postMessage({ id, progress });
+        });
+    const { wide, kept, sampleRate: rate } = found;
     const paint = (samples) => picture(spectrogram(samples, rate, TOP_HZ, WIDTH, HEIGHT), loudest);
     const monoWide = monoOf(wide);
     const monoKept = monoOf(kept);
     const result = {
-      wide,
-      kept,
-      sampleRate: rate,
-      added,
-      model: network.card.name,
-      seconds,
-      totalSeconds: (performance.now() - begun) / 1000,
-      threads: runtime.env.wasm.numThreads,
+      ...found,
       after: paint(monoWide),
       difference: paint(monoWide.map((value, i) => value - monoKept[i])),
     };
@@ -64,6 +59,25 @@ async function answer({ id, channels, sampleRate, model, detail }) {
     cancelled.delete(id);
     self.postMessage({ id, error: String(error?.message ?? error) });
   }
+}
+
+async function run(channels, analysis, model, detail, progress) {
+  const network = await networkOf(model === "auto" ? analysis.kind : model);
+  const begun = performance.now();
+  const found = await enhance(channels, analysis, network, detail, progress);
+  const seconds = (performance.now() - begun) / 1000;
+  return { ...found, model: network.card.name, seconds, threads: runtime.env.wasm.numThreads };
+}
+
+/** What a server has made, and the recording at its rate. */
+function beside(channels, sampleRate, { channels: wide, sampleRate: rate, ...about }) {
+  const kept = channels.map((channel) => {
+    const fitting = new Float32Array(wide[0].length);
+    const resampled = resample(channel, sampleRate, rate);
+    fitting.set(resampled.subarray(0, fitting.length));
+    return fitting;
+  });
+  return { ...about, wide, kept, sampleRate: rate, threads: 0 };
 }
 
 function picture(levels, loudest) {

@@ -355,13 +355,19 @@ def test_a_reload_midway_begins_anew(page, telephone):
     assert page.finish() == ["done"]
 
 
-def test_the_example_and_the_file_dialog(page, telephone):
+def test_the_example_and_the_file_dialog_and_all_are_saved(page, telephone, downloads):
     page.choose()
     page.at("#files").send_keys(str(telephone))
     page.finish(1)
+    assert not page.at("#save-all").is_displayed()
     page.at("#example").click()
     assert page.finish(2) == ["done", "done"]
     assert page.text(".recording h2") == "a telephone call.wav"
+    for path in downloads.iterdir():
+        path.unlink()
+    page.at("#save-all").click()
+    names = {"a telephone call-wide.wav", "a call-wide.wav"}
+    page.wait(lambda: {path.name for path in downloads.iterdir()} == names, "they are not saved")
 
 
 def test_the_microphone_is_recorded(page):

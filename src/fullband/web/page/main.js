@@ -152,6 +152,7 @@ class Recording {
       model: result.model,
     });
     this.played();
+    document.querySelector(".all").hidden = finished().length < 2;
     say(`${this.file.name} is done.`);
   }
 
@@ -234,10 +235,16 @@ function draw(figure, { pixels, width, height }, label) {
   canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
 }
 
+const finished = () => [...recordings.values()].filter((recording) => recording.result);
+
 async function take(files) {
   const taken = [...files].map((file) => new Recording(file));
   for (const recording of taken) await recording.begin();
 }
+
+byId("save-all").onclick = async () => {
+  for (const recording of finished()) await recording.save();
+};
 
 /* --- ways in -------------------------------------------------------------------------------- */
 

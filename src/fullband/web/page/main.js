@@ -48,19 +48,20 @@ class Recording {
 
   async begin() {
     this.began = performance.now();
+    const where = byId("where").value;
     const settings = { model: byId("model").value, detail: byId("detail").value / 100 };
-    const away = byId("where").value === "server";
     try {
       const { channels, sampleRate } = await readAudio(this.file);
       if (this.over) return;
       this.find(".about").textContent =
         `${clock(channels[0].length / sampleRate)}, ${kilohertz(sampleRate)} sample rate` +
         (channels.length > 1 ? `, ${channels.length} channels` : "");
-      const made = away ? await this.send(settings) : null;
+      const made = where === "server" ? await this.send(settings) : null;
       if (this.over) return;
       this.show("listening", null);
       const buffers = [...channels, ...(made?.channels ?? [])].map((channel) => channel.buffer);
-      worker.postMessage({ id: this.id, channels, sampleRate, ...settings, made }, buffers);
+      const gpu = where === "gpu";
+      worker.postMessage({ id: this.id, channels, sampleRate, ...settings, gpu, made }, buffers);
     } catch (error) {
       if (this.over) return;
       this.fail(error instanceof FileError ? error.message : `failed (${error?.message ?? error})`);
@@ -141,7 +142,7 @@ class Recording {
     const times = this.player.duration / result.seconds;
     this.find(".took").textContent = result.added
       ? `${result.model}, ${seconds.toFixed(1)} s after it was dropped, ${times.toFixed(1)} times real time` +
-        (result.threads ? "" : " on the server")
+        (result.gpu ? " on the graphics card" : result.threads ? "" : " on the server")
       : "nothing was missing: it is as wide as the model makes";
     this.element.dataset.state = "done";
     this.element.dataset.figures = JSON.stringify({
@@ -308,6 +309,18 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+/* Where the work can be done: what is not there is not offered. */
+const ON_SERVER = "on this page's server: recordings are sent there";
+const ON_CARD = "in this browser, on its graphics card";
+const offerPlaces = () => {
+  const choice = byId("where").options.length > 1;
+  for (const element of document.querySelectorAll(".choice")) element.hidden = !choice;
+};
+navigator.gpu?.requestAdapter().then((adapter) => {
+  if (adapter) byId("where").add(new Option(ON_CARD, "gpu"), 1);
+  offerPlaces();
+});
+
 /* --- beginning ------------------------------------------------------------------------------ */
 
 fetch(new URL("models.json", import.meta.url))
@@ -316,7 +329,8 @@ fetch(new URL("models.json", import.meta.url))
     for (const { name, summary } of models) {
       byId("model").add(new Option(`${name}: ${summary}`, name));
     }
-    for (const element of document.querySelectorAll(".of-server")) element.hidden = !server;
+    if (server) byId("where").add(new Option(ON_SERVER, "server"));
+    offerPlaces();
     offerLive(server, say);
     document.documentElement.dataset.ready = "true";
   })

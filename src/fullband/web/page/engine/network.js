@@ -5,9 +5,12 @@ const BLOCK_SAMPLES = 1 << 16;
 const CONTEXTS = 8;
 const STEPS = 128;
 
-/** A model; `card` is what models.json says of it, `ort` the runtime, `graph` the model's file. */
-export async function openNetwork(ort, card, graph) {
-  const session = await ort.InferenceSession.create(graph, { executionProviders: ["wasm"] });
+/** A model; `card` is what models.json says of it, `ort` the runtime, `graph` the model's file, and
+    `executionProviders` what it runs on. */
+export async function openNetwork(ort, card, graph, executionProviders = ["wasm"]) {
+  /* Errors only: that shapes are worked out beside the card is no news. */
+  const options = { executionProviders, logSeverityLevel: 3 };
+  const session = await ort.InferenceSession.create(graph, options);
   return card.memory === null ? new Blocks(ort, session, card) : new Steps(ort, session, card);
 }
 

@@ -1,6 +1,6 @@
 /* The engine in a thread of its own: analyses and enhances what it is sent, one after the other.
 
-   In:  { id, channels, sampleRate, model, detail }, with `made` what a server has made of it,
+   In:  { id, channels, sampleRate, model, detail, gpu }, with `made` what a server has made of it,
         { cancel: id }, and { prepare: true }
    Out: { id, analysis, before }, { id, progress }, and { id, result } or { id, error }. */
 
@@ -18,7 +18,7 @@ const MOST_THREADS = 4;
 const here = new URL("..", import.meta.url);
 const cancelled = new Set();
 const networks = new Map();
-let runtime = null;
+const runtimes = new Map(); /* by whether they run on the graphics card */
 let cards = null;
 let last = Promise.resolve();
 
@@ -28,7 +28,7 @@ self.onmessage = ({ data }) => {
   else last = last.then(() => answer(data));
 };
 
-async function answer({ id, channels, sampleRate, model, detail, made }) {
+async function answer({ id, channels, sampleRate, made, ...settings }) {
   const check = () => {
     if (cancelled.delete(id)) throw new Error("cancelled");
   };
@@ -40,7 +40,7 @@ async function answer({ id, channels, sampleRate, model, detail, made }) {
     self.postMessage({ id, analysis, before: picture(levels, loudest) });
     const found = made
       ? beside(channels, sampleRate, made)
-      : await run(channels, analysis, model, detail, (progress) => {
+      : await run(channels, analysis, settings, (progress) => {
           check();
           self.postMessage({ id, progress });
         });
@@ -61,12 +61,13 @@ async function answer({ id, channels, sampleRate, model, detail, made }) {
   }
 }
 
-async function run(channels, analysis, model, detail, progress) {
-  const network = await networkOf(model === "auto" ? analysis.kind : model);
+async function run(channels, analysis, { model, detail, gpu }, progress) {
+  const network = await networkOf(model === "auto" ? analysis.kind : model, gpu);
   const begun = performance.now();
   const found = await enhance(channels, analysis, network, detail, progress);
   const seconds = (performance.now() - begun) / 1000;
-  return { ...found, model: network.card.name, seconds, threads: runtime.env.wasm.numThreads };
+  const { threads, gpu: onGpu } = network.on;
+  return { ...found, model: network.card.name, seconds, threads, gpu: onGpu };
 }
 
 /** What a server has made, and the recording at its rate. */
@@ -84,28 +85,40 @@ function picture(levels, loudest) {
   return { pixels: painted(levels, loudest), width: WIDTH, height: HEIGHT, topHz: TOP_HZ };
 }
 
-function networkOf(name) {
-  if (!networks.has(name)) {
-    const opening = open(name);
-    opening.catch(() => networks.delete(name)); /* may be tried again */
-    networks.set(name, opening);
+function networkOf(name, gpu = false) {
+  const key = `${name} ${gpu}`;
+  if (!networks.has(key)) {
+    const opening = open(name, gpu);
+    opening.catch(() => networks.delete(key)); /* may be tried again */
+    networks.set(key, opening);
   }
-  return networks.get(name);
+  return networks.get(key);
 }
 
-async function open(name) {
-  if (runtime === null) {
-    const ort = await import(new URL("vendor/ort.wasm.min.mjs", here));
-    ort.env.wasm.wasmPaths = new URL("vendor/", here).href;
-    const cores = navigator.hardwareConcurrency || 1;
-    ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(MOST_THREADS, cores) : 1;
-    runtime = ort;
-  }
+async function open(name, gpu) {
   cards ??= await (await fetched("models.json")).json();
   const card = cards.models.find((each) => each.name === name);
   if (!card) throw new Error(`there is no model '${name}'`);
+  const ort = await runtimeOn(gpu);
   const graph = await (await fetched(`models/${name}.onnx`)).arrayBuffer();
-  return openNetwork(runtime, card, new Uint8Array(graph));
+  const network = await openNetwork(ort, card, new Uint8Array(graph), gpu ? ["webgpu"] : ["wasm"]);
+  return Object.assign(network, { on: { gpu, threads: ort.env.wasm.numThreads } });
+}
+
+function runtimeOn(gpu) {
+  if (!runtimes.has(gpu)) {
+    const name = gpu ? "ort.webgpu.min.mjs" : "ort.wasm.min.mjs";
+    runtimes.set(
+      gpu,
+      import(new URL(`vendor/${name}`, here)).then((ort) => {
+        ort.env.wasm.wasmPaths = new URL("vendor/", here).href;
+        const cores = navigator.hardwareConcurrency || 1;
+        ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(MOST_THREADS, cores) : 1;
+        return ort;
+      }),
+    );
+  }
+  return runtimes.get(gpu);
 }
 
 async function fetched(path) {

@@ -310,8 +310,8 @@ addEventListener("keydown", (event) => {
 });
 
 /* Where the work can be done: what is not there is not offered. */
-const ON_SERVER = "on this page's server: recordings are sent there";
-const ON_CARD = "in this browser, on its graphics card";
+const ON_SERVER = "on this page's server, sent there";
+const ON_CARD = "on the graphics card";
 const offerPlaces = () => {
   const choice = byId("where").options.length > 1;
   for (const element of document.querySelectorAll(".choice")) element.hidden = !choice;

@@ -152,8 +152,8 @@ def serve(
     disk_mib: int,
     **limits: Any,
 ) -> None:
-    """Widen files that come over HTTP, at /v1/enhance, and calls that come over WebSockets, at
-    /v1/live, until asked to end."""
+    """Show a page that widens recordings in the browser, and widen files that come over HTTP, at
+    /v1/enhance, and calls that come over WebSockets, at /v1/live, until asked to end."""
     from fullband.web.limits import Limits
     from fullband.web.serving import serve as serve_until_asked
 

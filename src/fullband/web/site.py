@@ -16,7 +16,7 @@ from typing import Any
 
 from fullband.card import cards, find_card
 from fullband.errors import OutputError
-from fullband.web.vendor import VENDOR, opened
+from fullband.web.vendor import opened
 
 __all__ = ["HEADERS", "POLICY", "Asset", "assets", "export_site", "models", "models_json"]
 
@@ -62,6 +62,7 @@ _TYPES = {
     ".wasm": "application/wasm",
     ".wav": "audio/wav",
     ".onnx": "application/octet-stream",
+    ".txt": "text/plain; charset=utf-8",
 }
 
 
@@ -92,10 +93,9 @@ def assets() -> dict[str, Asset]:
     found = {}
     for file in sorted(PAGE.rglob("*")):
         name = file.relative_to(PAGE).as_posix()
-        if file.parent == VENDOR:
-            if file.suffix == ".gz":
-                found[name.removesuffix(".gz")] = Asset(name.removesuffix(".gz"), file, packed=True)
-        elif file.suffix in _TYPES:
+        if file.suffix == ".gz":
+            found[name.removesuffix(".gz")] = Asset(name.removesuffix(".gz"), file, packed=True)
+        elif file.suffix in _TYPES and file.name != "vendored.json":
             found[name] = Asset(name, file)
     for model in models():
         name = f"models/{model['name']}.onnx"

@@ -350,6 +350,21 @@ def test_a_recording_can_be_cancelled(page, tmp_path):
     assert page.finish(2)[0] == "done"
 
 
+def test_what_waits_can_be_cancelled_and_removed(page, telephone, tmp_path):
+    fullband.write(tmp_path / "long.wav", np.tile(voice(4.0, 8000), 12), 8000)
+    page.choose()
+    page.drop(tmp_path / "long.wav", telephone, telephone)
+    assert [page.text(".stage", number) for number in (0, 1)] == ["waiting", "waiting"]
+    page.at(".cancel", 1).click()
+    page.at(".remove", 2).click()  # the first, at work
+    assert page.finish(2) == ["done", "failed"]
+    page.at(".play").click()
+    page.wait(lambda: page.text(".play") == "Pause", "it does not play")
+    page.at(".remove").click()
+    page.at(".remove").click()
+    assert page.states() == []
+
+
 def test_a_reload_midway_begins_anew(page, telephone):
     page.choose()
     page.drop(telephone)

@@ -37,9 +37,11 @@ class Recording {
     this.element.addEventListener("pointerdown", () => (current = this));
     this.element.addEventListener("focusin", () => (current = this));
     this.find(".cancel").onclick = () => this.cancel();
+    this.find(".remove").onclick = () => this.remove();
+    this.ended = new Promise((resolve) => (this.end = resolve));
     byId("recordings").prepend(this.element);
     current = this;
-    this.show("reading", null);
+    this.show("waiting", null);
   }
 
   find(selector) {
@@ -47,7 +49,9 @@ class Recording {
   }
 
   async begin() {
+    if (this.over) return;
     this.began = performance.now();
+    this.show("reading", null);
     const where = byId("where").value;
     const settings = { model: byId("model").value, detail: byId("detail").value / 100 };
     try {
@@ -81,6 +85,16 @@ class Recording {
     this.leaving?.abort();
   }
 
+  remove() {
+    if (!this.over) this.cancel();
+    this.player?.rest();
+    this.result = null;
+    this.element.remove();
+    if (current === this) current = null;
+    showSaveAll();
+    byId("recordings").focus();
+  }
+
   hear({ analysis, before, progress, result, error }) {
     if (this.over) return;
     if (analysis) this.heard(analysis, before);
@@ -106,21 +120,27 @@ class Recording {
 
   done(result) {
     this.over = true;
-    this.result = result;
+    /* As blobs they need not lie in memory, where many long recordings would not fit. */
+    const stored = (channels) => channels.map((channel) => new Blob([channel]));
+    const duration = result.wide[0].length / result.sampleRate;
+    const { sampleRate, after, difference } = result;
+    this.result = { sampleRate, wide: stored(result.wide), kept: stored(result.kept) };
     const [, figure] = this.element.querySelectorAll("figure");
     figure.hidden = false;
-    draw(figure, result.after, "Spectrogram of the wide version");
-    const difference = this.find(".difference");
-    difference.onclick = () => {
-      const pressed = difference.getAttribute("aria-pressed") !== "true";
-      difference.setAttribute("aria-pressed", pressed);
+    draw(figure, after, "Spectrogram of the wide version");
+    const button = this.find(".difference");
+    button.onclick = () => {
+      const pressed = button.getAttribute("aria-pressed") !== "true";
+      button.setAttribute("aria-pressed", pressed);
       figure.querySelector(".title").textContent = pressed ? "Added" : "Wide";
       const label = pressed ? "Spectrogram of what was added" : "Spectrogram of the wide version";
-      draw(figure, pressed ? result.difference : result.after, label);
+      draw(figure, pressed ? difference : after, label);
     };
-    this.player = new Player({ b: result.wide, a: result.kept }, result.sampleRate, () =>
-      this.played(),
-    );
+    const load = async () => ({
+      a: await channelsOf(this.result.kept),
+      b: await channelsOf(this.result.wide),
+    });
+    this.player = new Player(load, sampleRate, duration, () => this.played());
     this.find(".play").onclick = () => this.toggle();
     for (const button of this.element.querySelectorAll("[data-version]")) {
       button.onclick = () => this.choose(button.dataset.version);
@@ -153,7 +173,8 @@ class Recording {
       model: result.model,
     });
     this.played();
-    document.querySelector(".all").hidden = finished().length < 2;
+    showSaveAll();
+    this.end();
     say(`${this.file.name} is done.`);
   }
 
@@ -165,6 +186,7 @@ class Recording {
     error.textContent = `${this.file.name}: ${message}`;
     error.hidden = false;
     this.element.dataset.state = "failed";
+    this.end();
   }
 
   show(stage, progress) {
@@ -180,7 +202,7 @@ class Recording {
     if (!this.player) return;
     if (this.player.playing) this.player.pause();
     else {
-      for (const other of recordings.values()) if (other !== this) other.player?.pause();
+      for (const other of recordings.values()) if (other !== this) other.player?.rest();
       this.player.play();
     }
   }
@@ -213,7 +235,8 @@ class Recording {
     const { wide, sampleRate } = this.result;
     button.disabled = true;
     try {
-      const { blob, ending } = await writeAudio(wide, sampleRate, this.find(".format").value);
+      const channels = await channelsOf(wide);
+      const { blob, ending } = await writeAudio(channels, sampleRate, this.find(".format").value);
       const link = document.createElement("a");
       link.href = URL.createObjectURL(blob);
       link.download = `${this.file.name.replace(/\.[^.]*$/, "")}-wide.${ending}`;
@@ -236,11 +259,22 @@ function draw(figure, { pixels, width, height }, label) {
   canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
 }
 
-const finished = () => [...recordings.values()].filter((recording) => recording.result);
+const channelsOf = (blobs) =>
+  Promise.all(blobs.map(async (blob) => new Float32Array(await blob.arrayBuffer())));
 
-async function take(files) {
-  const taken = [...files].map((file) => new Recording(file));
-  for (const recording of taken) await recording.begin();
+const finished = () => [...recordings.values()].filter((recording) => recording.result);
+const showSaveAll = () => (document.querySelector(".all").hidden = finished().length < 2);
+
+let queue = Promise.resolve();
+
+/* One after the other: what waits is not read yet. */
+function take(files) {
+  for (const recording of [...files].map((file) => new Recording(file))) {
+    queue = queue.then(async () => {
+      await recording.begin();
+      await recording.ended;
+    });
+  }
 }
 
 byId("save-all").onclick = async () => {

@@ -6,14 +6,14 @@ const FADE_S = 0.01;
 let context = null;
 
 export class Player {
-  /** `versions` has the channels of each, all at `sampleRate` and of one length. `changed` is called
-      when it starts, stops or ends by itself. */
-  constructor(versions, sampleRate, changed) {
-    Object.assign(this, { versions, sampleRate, changed });
-    this.duration = Object.values(versions)[0][0].length / sampleRate;
-    this.version = Object.keys(versions)[0];
+  /** `load` promises the channels of each version, all at `sampleRate` and of one length, `duration`
+      seconds. `changed` is called when it starts, stops or ends by itself. */
+  constructor(load, sampleRate, duration, changed) {
+    Object.assign(this, { load, sampleRate, duration, changed });
+    this.version = "";
     this.offset = 0;
     this.voices = null;
+    this.wishes = 0; /* counts wishes to play or stop: one that still loads may be out of date */
   }
 
   get playing() {
@@ -28,12 +28,14 @@ export class Player {
 
   async play() {
     if (this.playing) return;
+    const wish = ++this.wishes;
     context ??= new AudioContext();
     await context.resume();
-    if (this.offset >= this.duration) this.offset = 0;
     this.buffers ??= Object.fromEntries(
-      Object.entries(this.versions).map(([name, channels]) => [name, this.bufferOf(channels)]),
+      Object.entries(await this.load()).map(([name, channels]) => [name, this.bufferOf(channels)]),
     );
+    if (wish !== this.wishes) return;
+    if (this.offset >= this.duration) this.offset = 0;
     this.begun = context.currentTime + 0.02;
     this.voices = Object.fromEntries(
       Object.entries(this.buffers).map(([name, buffer]) => {
@@ -52,7 +54,14 @@ export class Player {
   }
 
   pause() {
+    this.wishes += 1;
     if (this.playing) this.stop(this.position);
+  }
+
+  /** Pause, and keep nothing in memory that can be loaded again. */
+  rest() {
+    this.pause();
+    this.buffers = null;
   }
 
   seek(seconds) {

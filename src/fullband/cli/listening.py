@@ -14,6 +14,7 @@ from fullband.cli.shared import (
     print_table,
     progress_bar,
     reporting,
+    serving_options,
     shown,
 )
 
@@ -117,20 +118,7 @@ def make(
 
 @listen.command()
 @click.argument("folder", metavar="DIR")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65_535),
-    default=8080,
-    show_default=True,
-    help="0 takes a free one.",
-)
-@click.option(
-    "--token",
-    envvar="FULLBAND_TOKEN",
-    help="What listeners' links carry; needed where other machines reach the host. Also from "
-    "FULLBAND_TOKEN, where others do not see it.",
-)
+@serving_options("What listeners' links carry")
 def serve(folder: str, host: str, port: int, token: str | None) -> None:
     """Serve a test to browsers, until asked to end."""
     from fullband.listening.server import serve as serve_test

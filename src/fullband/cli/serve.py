@@ -6,26 +6,13 @@ from typing import Any
 
 import click
 
-from fullband.cli.shared import open_console, shown
+from fullband.cli.shared import open_console, serving_options, shown
 
 __all__ = ["serve"]
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65_535),
-    default=8080,
-    show_default=True,
-    help="0 takes a free one.",
-)
-@click.option(
-    "--token",
-    envvar="FULLBAND_TOKEN",
-    help="What clients have to know; needed where other machines reach the host. Also from "
-    "FULLBAND_TOKEN, where others do not see it.",
-)
+@serving_options("What clients have to know")
 @click.option(
     "--allow-origin",
     "origins",

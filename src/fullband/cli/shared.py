@@ -30,6 +30,7 @@ __all__ = [
     "progress_bar",
     "quiet_libraries",
     "reporting",
+    "serving_options",
     "shortened",
     "shown",
     "sound_options",
@@ -225,3 +226,34 @@ def sound_options(command: Callable[..., None]) -> Callable[..., None]:
     ):
         command = option(command)
     return command
+
+
+def serving_options(token_help: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options of commands that serve: `host`, `port` and `token`.
+
+    Args:
+        token_help: what the token is to those who come.
+    """
+    options = (
+        click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen."),
+        click.option(
+            "--port",
+            type=click.IntRange(0, 65_535),
+            default=8080,
+            show_default=True,
+            help="0 takes a free one.",
+        ),
+        click.option(
+            "--token",
+            envvar="FULLBAND_TOKEN",
+            help=f"{token_help}; needed where other machines reach the host. Also from "
+            "FULLBAND_TOKEN, where others do not see it.",
+        ),
+    )
+
+    def with_options(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return with_options

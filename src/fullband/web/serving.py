@@ -110,7 +110,7 @@ def serve(
     model: str = LIVE,
     say: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve calls until the process is asked to end.
+    """Serve the page, files and calls until the process is asked to end.
 
     Args:
         port: 0 takes a free one.

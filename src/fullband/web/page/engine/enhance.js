@@ -64,13 +64,10 @@ export async function enhance(channels, analysis, network, detail = 1, progress 
     const base = modelRate === targetRate ? kept : resample(source, sampleRate, modelRate);
     const seen = base.map((value) => value * gain);
     const told = (positions) => bandwidthsAt(bands, positions);
-    const predicted = await network.run(seen, told, (part) =>
+    const beyond = await network.run(seen, told, (part) =>
       progress((number + part) / channels.length),
     );
-    const beyond = predicted;
-    for (let i = 0; i < beyond.length; i++) {
-      beyond[i] = (predicted[i] / gain - base[i]) * detail;
-    }
+    for (let i = 0; i < beyond.length; i++) beyond[i] = (beyond[i] / gain - base[i]) * detail;
     const filteredBand = switched(beyond, kernels, starts, roundEven(FADE_S * modelRate));
     const newBand = resample(filteredBand, modelRate, targetRate);
     const sum = new Float32Array(kept.length);

@@ -1,6 +1,6 @@
 /* Mirror images that a cheap change of rate left: as `fullband.audio.mirror`. */
 
-import { mean, median, quantile } from "./numbers.js";
+import { mean, median, quantile, roundEven } from "./numbers.js";
 
 const USUAL_RATES = [
   4000, 5512.5, 6000, 8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000,
@@ -82,12 +82,7 @@ function likeness(levels, turn) {
 
 const range = (from, to) => Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
 
-function mirrored(bin, turn) {
-  const at = turn - bin;
-  const below = Math.floor(at);
-  if (at - below !== 0.5) return Math.round(at);
-  return below % 2 ? below + 1 : below;
-}
+const mirrored = (bin, turn) => roundEven(turn - bin);
 
 /** Of bins and their mirror images, in how they change from window to window. */
 function correlation(levels, above, turn) {

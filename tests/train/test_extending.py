@@ -106,7 +106,8 @@ def test_it_learns(trained):
 def test_validation_is_in_finite_numbers(trained):
     (scores,) = entries(trained[0], "valid")
     # At 16 kHz all is true up to 7.84 kHz, which is 2 kHz above the lowest cutoff alone.
-    assert {"lsd_4000", "negative_lsd", "snr_loss_db", "tilt_db"} <= set(scores)
+    assert {"lsd_4000", "negative_lsd", "similarity", "snr_loss_db", "tilt_db"} <= set(scores)
+    assert scores["similarity"] < 1
     assert not {"lsd_6000", "lsd_8000", "lsd_12000"} & set(scores)
     assert scores["negative_lsd"] == -scores["lsd_4000"]
     assert all(math.isfinite(value) for key, value in scores.items() if key != "kind")

@@ -272,10 +272,10 @@ def test_what_is_heard_is_the_version_chosen_at_the_same_instant(page, tmp_path)
         return float(page.at(".position").get_property("value"))
 
     wide = loudest()
-    before = instant()
+    before, begun_s = instant(), time.monotonic()
     page.press("a")
     assert page.at("[data-version=a]").get_attribute("aria-checked") == "true"
-    assert 0 <= instant() - before < 0.5
+    assert 0 <= instant() - before < time.monotonic() - begun_s + 0.2  # it plays on meanwhile
     time.sleep(0.2)  # longer than the analyser's window
     narrow = loudest()
     page.press("b")

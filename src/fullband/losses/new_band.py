@@ -42,25 +42,29 @@ class Spectra:
 
     def __init__(self, audio: Tensor) -> None:
         self.audio = audio
-        self._complex: dict[int, Tensor] = {}
-        self._power: dict[int, Tensor] = {}
+        self._complex: dict[tuple[int, int], Tensor] = {}
+        self._power: dict[tuple[int, int], Tensor] = {}
 
-    def complex(self, frame: int) -> Tensor:
-        """Of Hann-windowed frames at a hop of half their length, without padding.
+    def complex(self, frame: int, hop: int = 0) -> Tensor:
+        """Of Hann-windowed frames, at a hop of half their length if none is told; only audio
+        shorter than a frame is padded.
 
         Shape: real and imaginary part, `[B, frames, F, 2]`.
         """
-        if frame not in self._complex:
+        kind = (frame, hop or frame // 2)
+        if kind not in self._complex:
             window = torch.hann_window(frame, device=self.audio.device)
-            frames = self.audio.float().unfold(-1, frame, frame // 2) * window
-            self._complex[frame] = torch.view_as_real(torch.fft.rfft(frames))
-        return self._complex[frame]
+            audio = F.pad(self.audio.float(), (0, max(0, frame - self.audio.shape[-1])))
+            frames = audio.unfold(-1, *kind) * window
+            self._complex[kind] = torch.view_as_real(torch.fft.rfft(frames))
+        return self._complex[kind]
 
-    def power(self, frame: int) -> Tensor:
+    def power(self, frame: int, hop: int = 0) -> Tensor:
         """The square of their magnitude. Shape: `[B, frames, F]`."""
-        if frame not in self._power:
-            self._power[frame] = self.complex(frame).square().sum(dim=-1)
-        return self._power[frame]
+        kind = (frame, hop or frame // 2)
+        if kind not in self._power:
+            self._power[kind] = self.complex(*kind).square().sum(dim=-1)
+        return self._power[kind]
 
 
 def band_mask(bins: int, sample_rate: int, bandwidth_hz: Tensor, true_hz: Tensor) -> Tensor:
@@ -74,7 +78,12 @@ def band_mask(bins: int, sample_rate: int, bandwidth_hz: Tensor, true_hz: Tensor
 
 
 def believed_hz(
-    wide: Spectra, sample_rate: int, true_hz: Tensor, floor: Tensor | None, frame: int
+    wide: Spectra,
+    sample_rate: int,
+    true_hz: Tensor,
+    floor: Tensor | None,
+    frame: int,
+    hop: int = 0,
 ) -> Tensor:
     """Up to where each frame is to be believed. Shape: `[B, frames]`, or `[B, 1]` without a floor.
 
@@ -85,6 +94,7 @@ def believed_hz(
     Args:
         floor: the noise that was added, log10 of its mean power of a sample, at frequencies from 0
             to Nyquist. Shape: `[B, K]`.
+        frame, hop: as in `Spectra.complex`.
     """
     if floor is None:
         return true_hz[:, None]
@@ -92,7 +102,7 @@ def believed_hz(
     beneath = band_mask(bins, sample_rate, true_hz - _BENEATH_HZ + _BELOW_HZ, true_hz - 100.0)
     count = beneath.sum(dim=-1).clamp(min=1) * (frame * 3 / 8)
     noise = (beneath * 10 ** _spread(floor, bins).unsqueeze(1)).sum(dim=-1) * (frame * 3 / 8)
-    there = (beneath * wide.power(frame)).sum(dim=-1)
+    there = (beneath * wide.power(frame, hop)).sum(dim=-1)
     pause = (there < _JUST_NOISE * noise) & (noise > _FLOOR * count)
     top_hz = torch.full_like(there, _TOP * sample_rate / 2)
     return torch.where(pause, torch.maximum(true_hz[:, None], top_hz), true_hz[:, None])

@@ -103,7 +103,7 @@ class DegradeConfig:
 @dataclass(frozen=True)
 class LossConfig:
     """The weight of each loss; see `fullband.losses.spectral` and, for models that take any
-    bandwidth, `fullband.losses.new_band`.
+    bandwidth, `fullband.losses.new_band` and `fullband.losses.neurogram`.
 
     Attributes:
         level_quantile: what `band_level` and `band_level_long` aim at.
@@ -124,6 +124,7 @@ class LossConfig:
     band_level_long: float = 0.0
     join_level: float = 0.0
     low_level: float = 0.0
+    neurogram: float = 0.0
     unevenness: float = 0.0
     snr_cost_db: float = 0.0
     level_quantile: float = 0.5

@@ -26,6 +26,8 @@ from fullband.degrade import Degradation, degrade, lower_rate
 from fullband.errors import AudioFileError
 from fullband.evaluate.metrics import snr_db
 from fullband.evaluate.run import evaluate_recordings, fit_length, mean_scores, raw_system
+from fullband.losses.neurogram import dissimilarity
+from fullband.losses.new_band import Spectra
 from fullband.models.network import NetworkConfig
 from fullband.train.config import TrainConfig
 from fullband.train.step import NewBand
@@ -142,11 +144,12 @@ class NarrowingTask:
 
         Recordings are judged at the cutoffs that lie 2 kHz below what they are true up to.
 
-        `negative_lsd` is the mean of all with its sign turned, for `run.select`; `snr_loss_db` what
-        the new band costs of the input's SNR, `tilt_db` its mean level against the original's.
+        `negative_lsd` is the mean of all with its sign turned, for `run.select`, and `similarity`
+        that of `fullband.losses.neurogram`; `snr_loss_db` is what the new band costs of the input's
+        SNR, `tilt_db` its mean level against the original's.
         """
         decoded, notes = self._validation
-        found: dict[str, list[float]] = {"snr_loss_db": [], "tilt_db": []}
+        found: dict[str, list[float]] = {}
         for cutoff_hz in self.cutoffs_hz:
             for number, index in enumerate(self._judged_at(cutoff_hz)):
                 method = self.methods[number % len(self.methods)]
@@ -159,9 +162,9 @@ class NarrowingTask:
                     method,
                     float(notes.true_hz[index]),
                 )
-                found.setdefault(f"lsd_{cutoff_hz}", []).append(scores.pop("lsd"))
+                scores[f"lsd_{cutoff_hz}"] = scores.pop("lsd")
                 for name, value in scores.items():
-                    found[name].append(value)
+                    found.setdefault(name, []).append(value)
         means = {name: float(np.mean(values)) for name, values in found.items() if values}
         means["negative_lsd"] = -float(
             np.mean([value for name, value in means.items() if name.startswith("lsd_")])
@@ -189,8 +192,11 @@ def _judge(
     logs = [np.log10(np.maximum(power[:top], 1e-8)) for power in powers]
     new = [power[first:top].mean() + 1e-12 for power in powers]
     lsd = float(np.mean(np.sqrt(np.mean((logs[0] - logs[1]) ** 2, axis=0))))
+    ours, theirs = (Spectra(torch.from_numpy(audio[None] * gain)) for audio in (predicted, wide))
+    place = (torch.from_numpy(bandwidth[0]), torch.tensor([true_hz]))
     return {
         "lsd": lsd,
+        "similarity": 1 - float(dissimilarity(ours, theirs, sample_rate, *place)),
         "snr_loss_db": snr_db(given, wide) - snr_db(predicted, wide),
         "tilt_db": float(10 * np.log10(new[0] / new[1])),
     }

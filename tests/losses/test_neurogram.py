@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fullband.losses.neurogram import band_centres_hz, band_levels, dissimilarity
+from fullband.losses.neurogram import band_centres_hz, dissimilarity, neurogram
 from fullband.losses.new_band import Spectra
 from signals import band, noise, tone
 
@@ -51,12 +51,12 @@ def test_levels_of_a_tone_by_hand():
     # Levels count in units of 2 dB, and the Hann window takes 4.26 dB.
     band_number = 25
     hz = float(band_centres_hz(RATE)[band_number])
-    levels = band_levels(spectra(tone(hz, 1.0, RATE, 0.2)), RATE)[0]
+    levels = neurogram(spectra(tone(hz, 1.0, RATE, 0.2)), RATE)[0]
     expected = (10 * np.log10(0.2**2 / 2 * 3 / 8) + 90) / 2
     assert levels[:, band_number].numpy() == pytest.approx(expected, abs=0.02)
     # Half a bandwidth of 1.019 ERB beside the centre, four poles pass 16 times less power.
     width = 1.019 * (hz / 9.26449 + 24.7)
-    beside = band_levels(spectra(tone(hz + width, 1.0, RATE, 0.2)), RATE)[0, :, band_number]
+    beside = neurogram(spectra(tone(hz + width, 1.0, RATE, 0.2)), RATE)[0, :, band_number]
     assert beside.numpy() == pytest.approx(expected - 5 * np.log10(16), abs=0.05)
 
 
@@ -103,8 +103,17 @@ def test_in_a_pause_a_noise_floor_is_true_above_a_wall():
 
 def test_what_is_shorter_than_a_frame_has_one():
     click = noise(0.01, RATE, 1)
-    assert band_levels(spectra(click), RATE).shape == (1, 1, 32)
+    assert neurogram(spectra(click), RATE).shape == (1, 1, 32)
     assert unlike(click, click) == pytest.approx(0, abs=1e-4)
+
+
+def test_its_filters_may_be_made_without_gradients(wide):
+    rate = 44_100  # not asked for elsewhere
+    with torch.inference_mode():
+        neurogram(spectra(wide), rate)
+    audio = torch.tensor(wide[None], dtype=torch.float32, requires_grad=True)
+    neurogram(Spectra(audio), rate).sum().backward()
+    assert audio.grad is not None
 
 
 def test_a_gradient_there_is_always(wide):
@@ -129,7 +138,7 @@ def test_levels_and_similarity_are_visqols(wide):
     theirs = gammatone.prepare_spectrograms_for_comparison(
         *(builder.build(AudioSignal(audio, RATE), window) for audio in (wide, predicted))
     )
-    ours = [band_levels(spectra(audio), RATE)[0].numpy().T for audio in (wide, predicted)]
+    ours = [neurogram(spectra(audio), RATE)[0].numpy().T for audio in (wide, predicted)]
     for mine, other in zip(ours, theirs, strict=True):
         assert np.std(mine - other) < 0.2  # but for a constant: theirs begin at their lowest
     means = measure_patch_similarity(*theirs).freq_band_means

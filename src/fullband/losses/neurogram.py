@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fullband.losses.new_band import Spectra, believed_hz
 
-__all__ = ["band_centres_hz", "band_levels", "dissimilarity"]
+__all__ = ["band_centres_hz", "dissimilarity", "neurogram"]
 
 _BANDS = 32
 _LOWEST_HZ = 50.0
@@ -40,6 +40,7 @@ def band_centres_hz(sample_rate: int) -> Tensor:
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept may be asked for by a validation first
 def _filters(sample_rate: int, frame: int) -> Tensor:
     """The power that each band's gammatone filter of fourth order passes. Shape: `[F, bands]`."""
     centres = band_centres_hz(sample_rate)
@@ -48,7 +49,7 @@ def _filters(sample_rate: int, frame: int) -> Tensor:
     return (1 + ((hz - centres) / width).square()) ** -4
 
 
-def band_levels(audio: Spectra, sample_rate: int) -> Tensor:
+def neurogram(audio: Spectra, sample_rate: int) -> Tensor:
     """Levels above the floor, in units of two decibels of power. Shape: `[B, frames, bands]`.
 
     Frames of 80 ms come every 20 ms.
@@ -74,7 +75,7 @@ def dissimilarity(
         `fullband.losses.new_band.believed_hz`.
     """
     frame, hop = round(_FRAME_S * sample_rate), round(_HOP_S * sample_rate)
-    levels = [band_levels(audio, sample_rate) for audio in (wide, predicted)]
+    levels = [neurogram(audio, sample_rate) for audio in (wide, predicted)]
     means, squares, products = _local(*levels)
     level = (2 * means[0] * means[1] + _SAME_LEVEL) / (
         means[0].square() + means[1].square() + _SAME_LEVEL

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from fullband.losses import neurogram
+from fullband.losses.neurogram import dissimilarity
 from fullband.losses.new_band import (
     Spectra,
     band_level_distance,
@@ -89,7 +89,7 @@ def compute_loss(
             "band_level_long": partial(level_distance, frame=2048, bins=8),
             "join_level": partial(join_level_distance, x, y, rate, end_hz),
             "join_error": partial(join_error, x, y, rate, end_hz),
-            "neurogram": partial(neurogram.dissimilarity, x, y, *place, floor=band.floor),
+            "neurogram": partial(dissimilarity, x, y, *place, floor=band.floor),
             "low_level": partial(low_level_distance, x, y, rate),
             "snr_cost_db": partial(snr_cost_db, x, y, narrow, rate, true_hz),
             "unevenness": partial(unevenness, x, rate, true_hz),

@@ -55,6 +55,13 @@ def test_from_a_recipe_to_enhanced_audio(run_folder, tmp_path, corpus):
     card = json.loads(model.with_suffix(".json").read_text())
     assert (card["data"], card["licence"]) == (["synthetic", "more"], "CC0-1.0")
 
+    done = fullband_command(
+        *("export", run_folder, "--name", "mean", "-o", tmp_path, "--average", model)
+    )
+    assert done.exit_code == 0, done.output
+    mean = json.loads((tmp_path / "mean.json").read_text())
+    assert mean["training"]["averaged_with"] == [f"mine {card['sha256'][:12]}"]
+
     narrow = tmp_path / "narrow.wav"
     fullband.write(narrow, 0.1 * noise(0.5, 8000), 8000)
     wide = tmp_path / "wide.wav"

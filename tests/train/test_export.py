@@ -16,9 +16,11 @@ from fullband.engine import open_model
 from fullband.errors import MissingFileError, ModelError
 from fullband.models.registry import build_model
 from fullband.train import export
+from fullband.train.checkpoint import load_average
 from fullband.train.config import read_recipe
-from fullband.train.export import TOLERANCE, export_model, export_run
+from fullband.train.export import TOLERANCE, average_weights, export_model, export_run
 from fullband.train.loop import train
+from fullband.train.restore import load_exported
 from signals import noise
 
 pytestmark = pytest.mark.slow  # exporters take their time
@@ -72,6 +74,29 @@ def test_a_run_becomes_a_model_with_a_card(tmp_path):
     assert (card.stride, card.context) == (model.config.stride, model.config.context)
     assert card.training["steps"] == 2
     assert card.training["recipe"]["schedule"]["steps"] == 2
+
+
+def test_averaged_weights_by_hand(tmp_path):
+    config = read_recipe(TINY, ("schedule.steps=1", "data.patch_samples=256"))
+    train(config, tmp_path / "run")
+    alone = load_average(tmp_path / "run")[0]
+    others = [copy.deepcopy(alone), copy.deepcopy(alone)]
+    with torch.no_grad():
+        for network, more in zip(others, (0.01, 0.02), strict=True):
+            for parameter in network.parameters():
+                parameter += more
+    named = dict(zip(("one", "other"), others, strict=True))
+    path = export_run(tmp_path / "run", "mean", tmp_path, others=named)
+    assert read_card(path.with_suffix(".json")).training["averaged_with"] == ["one", "other"]
+    mean, _ = load_exported(str(path))
+    for before, after in zip(alone.parameters(), mean.parameters(), strict=True):
+        assert torch.allclose(after, before + 0.01, atol=1e-6)
+
+
+def test_only_what_is_of_one_shape_is_averaged():
+    wider = {**SETTINGS, "width": 1 / 16}
+    with pytest.raises(ModelError, match="same shape"):
+        average_weights(network(), [network(wider)])
 
 
 def test_no_path_of_this_machine_is_on_the_card(tmp_path):

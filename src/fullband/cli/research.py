@@ -76,6 +76,13 @@ def train(
 @click.option("--command", "made_by", default="", help="The command that trained it.")
 @click.option("-o", "--output", default=".", metavar="DIR", help="Folder for .onnx and .json.")
 @click.option("--half", is_flag=True, help="Store weights in 16 bits: half the size.")
+@click.option(
+    "--average",
+    "averaged",
+    multiple=True,
+    metavar="MODEL.onnx",
+    help="Average the weights with those of this model, trained on from the same start; repeat.",
+)
 def export(
     run: str,
     name: str,
@@ -85,10 +92,18 @@ def export(
     made_by: str,
     output: str,
     half: bool,
+    averaged: tuple[str, ...],
 ) -> None:
     """Turn a run's best weights into an ONNX graph with its card."""
+    from fullband.card import find_card
     from fullband.train.export import export_run
+    from fullband.train.restore import load_exported
 
+    cards = [find_card(model)[0] for model in averaged]
+    others = {
+        f"{card.name} {card.sha256[:12]}": load_exported(model)[0]
+        for card, model in zip(cards, averaged, strict=True)
+    }
     path = export_run(
         Path(run),
         name,
@@ -98,6 +113,7 @@ def export(
         licence=licence,
         command=made_by,
         half=half,
+        others=others,
     )
     click.echo(f"wrote {path} and its card")
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,15 @@ from fullband.errors import ModelError
 from fullband.models.network import Network, NetworkConfig
 from fullband.train.checkpoint import load_average
 
-__all__ = ["HALF", "TOLERANCE", "compare_exported", "export_model", "export_run", "write_graph"]
+__all__ = [
+    "HALF",
+    "TOLERANCE",
+    "average_weights",
+    "compare_exported",
+    "export_model",
+    "export_run",
+    "write_graph",
+]
 
 TOLERANCE = 1e-4
 """The most that the ONNX graph's output may differ from the torch model's, at full scale 1."""
@@ -41,12 +49,15 @@ def export_run(
     licence: str = "",
     command: str = "",
     half: bool = False,
+    others: Mapping[str, Network] | None = None,
 ) -> Path:
     """Write `NAME.onnx` and `NAME.json` from the best checkpoint of a run.
 
     Args:
         summary, data, licence, command: go on the card, see `fullband.card.Card`.
         half: round weights to 16-bit floats and store them so. Computation stays in 32 bits.
+        others: networks of the same shape, by what the card shall call them, whose weights are
+            averaged with the run's; see `average_weights`.
 
     Returns:
         The path of the ONNX file.
@@ -54,7 +65,7 @@ def export_run(
     Raises:
         MissingFileError: the run has no checkpoint.
         ModelError: the graph does not compute what the torch model does, or what it computes is
-            not a number.
+            not a number; or another network has another shape.
     """
     model, settings, progress = load_average(run)
     training: dict[str, Any] = {
@@ -65,9 +76,31 @@ def export_run(
     if recipe.is_file():
         training["recipe"] = json.loads(recipe.read_text(encoding="utf-8"))
         training["recipe"]["data"]["corpus"] = Path(training["recipe"]["data"]["corpus"]).name
+    if others:
+        average_weights(model, list(others.values()))
+        training["averaged_with"] = list(others)
     return export_model(
         model, settings, name, folder, summary, data, licence, command, training, half
     )
+
+
+def average_weights(model: Network, others: Sequence[Network]) -> None:
+    """Give a network the mean of its own weights and those of others trained on from one start.
+
+    Such networks lie in one basin, and their mean does better on what none was trained on than each
+    (Wortsman et al., "Model soups", ICML 2022).
+
+    Raises:
+        ModelError: one of them has another shape.
+    """
+    states = [network.state_dict() for network in (model, *others)]
+    shapes = [{name: value.shape for name, value in state.items()} for state in states]
+    if any(other != shapes[0] for other in shapes[1:]):
+        raise ModelError("only the weights of networks of the same shape can be averaged")
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                value.copy_(torch.stack([state[name].double() for state in states]).mean(dim=0))
 
 
 def export_model(

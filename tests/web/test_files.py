@@ -350,8 +350,8 @@ def test_a_body_that_does_not_come_is_not_waited_for(temporary):
 def test_who_finds_no_room_is_told_when_to_come_again(call, held, temporary):
     with serving(jobs=1, waiting_jobs=1) as (port, _):
         waiting = [in_thread(send, port, call.read_bytes()) for _ in range(2)]
+        eventually(lambda: figure(port, "fullband_jobs_running") == 1)
         eventually(lambda: figure(port, "fullband_jobs_waiting") == 1)
-        assert figure(port, "fullband_jobs_running") == 1
         assert not ask(port, "GET", "/v1/health").json()["has_room"]
         answer = send(port, call.read_bytes())
         assert (answer.status, "too many files wait" in answer.error) == (429, True)
@@ -554,7 +554,7 @@ def test_broken_files_are_read_or_refused_in_one_line(port):
         refused = list(threads.map(refused_well, range(0, 1000, 83)))
     assert any(refused)
     assert not all(refused)
-    assert figure(port, "fullband_jobs_running") == 0
+    eventually(lambda: figure(port, "fullband_jobs_running") == 0)
 
 
 # Who may

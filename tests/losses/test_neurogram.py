@@ -54,7 +54,7 @@ def test_levels_of_a_tone_by_hand():
     levels = neurogram(spectra(tone(hz, 1.0, RATE, 0.2)), RATE)[0]
     expected = (10 * np.log10(0.2**2 / 2 * 3 / 8) + 90) / 2
     assert levels[:, band_number].numpy() == pytest.approx(expected, abs=0.02)
-    # Half a bandwidth of 1.019 ERB beside the centre, four poles pass 16 times less power.
+    # A bandwidth of 1.019 ERB beside the centre, four poles pass 16 times less power.
     width = 1.019 * (hz / 9.26449 + 24.7)
     beside = neurogram(spectra(tone(hz + width, 1.0, RATE, 0.2)), RATE)[0, :, band_number]
     assert beside.numpy() == pytest.approx(expected - 5 * np.log10(16), abs=0.05)

@@ -9,7 +9,7 @@ from typing import Literal
 
 import click
 
-from fullband.cli.shared import leaving_cleanly, open_console, progress_bar, reporting
+from fullband.cli.shared import leaving_cleanly, open_console, progress_bar, reporting, together
 
 
 @click.command()
@@ -141,30 +141,25 @@ def _suite_options(*suites: str) -> Callable[[Callable[..., None]], Callable[...
         "music": "the same of a model for music",
     }
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        for option in (
-            click.option(
-                "--models",
-                metavar="FOLDER",
-                help="Of the suite paper: the exported models' folder.",
-            ),
-            click.option(
-                "--corpora",
-                multiple=True,
-                metavar="NAME=FOLDER",
-                help="Of a suite: where the corpus of that name lies (of the suite paper: single, "
-                "speakers, piano); repeat.",
-            ),
-            click.option(
-                "--suite",
-                type=click.Choice(suites),
-                help="Take " + "; ".join(f"{name}: {about[name]}" for name in suites) + ".",
-            ),
-        ):
-            command = option(command)
-        return command
-
-    return decorate
+    return together(
+        click.option(
+            "--suite",
+            type=click.Choice(suites),
+            help="Take " + "; ".join(f"{name}: {about[name]}" for name in suites) + ".",
+        ),
+        click.option(
+            "--corpora",
+            multiple=True,
+            metavar="NAME=FOLDER",
+            help="Of a suite: where the corpus of that name lies (of the suite paper: single, "
+            "speakers, piano); repeat.",
+        ),
+        click.option(
+            "--models",
+            metavar="FOLDER",
+            help="Of the suite paper: the exported models' folder.",
+        ),
+    )
 
 
 @click.command()

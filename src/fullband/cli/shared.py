@@ -34,6 +34,7 @@ __all__ = [
     "shortened",
     "shown",
     "sound_options",
+    "together",
 ]
 
 
@@ -198,34 +199,44 @@ def duration(seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
-def sound_options(command: Callable[..., None]) -> Callable[..., None]:
-    """What every command that enhances can be told about how the result shall sound."""
-    for option in (
-        click.option(
-            "--detail",
-            type=click.FloatRange(0, 1),
-            default=1.0,
-            show_default=True,
-            help="How much of the new band: 0 stays nearest to the input, 1 sounds most complete.",
-        ),
-        click.option(
-            "--bandwidth",
-            "bandwidth_hz",
-            type=float,
-            metavar="HZ",
-            help="Where the input's content ends. Default: measured.",
-        ),
-        click.option("--model", default="auto", show_default=True, help="See `fullband models`."),
-        click.option(
-            "--rate",
-            type=int,
-            metavar="HZ",
-            help="Sample rate of the result. Default: the model's, or the input's where that is "
-            "higher.",
-        ),
-    ):
-        command = option(command)
-    return command
+def together(
+    *options: Callable[[Callable[..., None]], Callable[..., None]],
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Options that several commands have, as one decorator; `--help` lists them in this order."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+sound_options = together(
+    click.option(
+        "--rate",
+        type=int,
+        metavar="HZ",
+        help="Sample rate of the result. Default: the model's, or the input's where that is "
+        "higher.",
+    ),
+    click.option("--model", default="auto", show_default=True, help="See `fullband models`."),
+    click.option(
+        "--bandwidth",
+        "bandwidth_hz",
+        type=float,
+        metavar="HZ",
+        help="Where the input's content ends. Default: measured.",
+    ),
+    click.option(
+        "--detail",
+        type=click.FloatRange(0, 1),
+        default=1.0,
+        show_default=True,
+        help="How much of the new band: 0 stays nearest to the input, 1 sounds most complete.",
+    ),
+)
+"""What every command that enhances can be told about how the result shall sound."""
 
 
 def serving_options(token_help: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -234,7 +245,7 @@ def serving_options(token_help: str) -> Callable[[Callable[..., None]], Callable
     Args:
         token_help: what the token is to those who come.
     """
-    options = (
+    return together(
         click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen."),
         click.option(
             "--port",
@@ -250,10 +261,3 @@ def serving_options(token_help: str) -> Callable[[Callable[..., None]], Callable
             "FULLBAND_TOKEN, where others do not see it.",
         ),
     )
-
-    def with_options(command: Callable[..., None]) -> Callable[..., None]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return with_options

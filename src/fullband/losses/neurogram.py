@@ -25,7 +25,7 @@ _LOWEST_HZ = 50.0
 _EAR_Q, _LEAST_HZ = 9.26449, 24.7  # of equivalent rectangular bandwidths, Glasberg and Moore 1990
 _FRAME_S, _HOP_S = 0.08, 0.02
 _FLOOR = 1e-9  # power below which nothing is told apart: 90 dB below full scale
-_SAME_LEVEL = 1.0  # in halves of a decibel squared, as levels are counted here
+_SAME_LEVEL = 1.0  # in units of two decibels, as levels are counted here, squared
 _STEADY = 0.05  # variance as small as noise has by itself is no structure
 _NEIGHBOURS = (0.0113033910173052, 0.0838251475442633, 0.619485845753726)  # corner, side, centre
 

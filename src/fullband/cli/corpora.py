@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from fullband.cli.shared import leaving_cleanly, open_console, print_table, progress_bar, reporting
+
+if TYPE_CHECKING:
+    from fullband.corpora.pack import Codec
 
 
 @click.group()
@@ -165,6 +169,66 @@ def combine(
     folders = {name: Path(part) for name, part in named.items()}
     rows = combine_corpora(Path(folder), folders, hold_out, leave_out)
     _print_splits(rows)
+
+
+@corpora.command()
+@click.argument("folder", metavar="FOLDER")
+@click.argument("target", metavar="TO")
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    default=("train=50", "valid=5"),
+    show_default=True,
+    metavar="NAME=MIB",
+    help="A split to take, and how large its files may be together; repeat.",
+)
+@click.option(
+    "--longest",
+    type=click.FloatRange(0, min_open=True),
+    default=45.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Of each recording at most so much, out of its middle.",
+)
+@click.option(
+    "--kbps",
+    type=click.FloatRange(16, 256),
+    default=96.0,
+    show_default=True,
+    help="Of the Opus files, in mono.",
+)
+@click.option(
+    "--codec",
+    type=click.Choice(["auto", "flac", "opus"]),
+    default="auto",
+    show_default=True,
+    help="FLAC where a recording is true above 19.6 kHz, else Opus; or one for all.",
+)
+def pack(
+    folder: str, target: str, splits: tuple[str, ...], longest: float, kbps: float, codec: Codec
+) -> None:
+    """Copy an excerpt of a corpus that is small enough to travel.
+
+    For trainings on a machine that is lent for minutes: one recording of each speaker, then another
+    of each.
+    """
+    from fullband.corpora.pack import pack as pack_corpus
+
+    sizes: dict[str, float] = {}
+    for split in splits:
+        name, _, size = split.partition("=")
+        try:
+            sizes[name] = float(size)
+        except ValueError:
+            raise click.UsageError(f"--split {split}: not NAME=MIB") from None
+    with leaving_cleanly(), progress_bar(open_console()) as bar:
+        rows = pack_corpus(
+            Path(folder), Path(target), sizes, longest, kbps, codec, reporting(bar, folder)
+        )
+    _print_splits(rows)
+    size_mib = sum(int(row["bytes"]) for row in rows) / 2**20
+    click.echo(f"{len(rows)} files, {size_mib:.1f} MiB in {target}")
 
 
 def _print_splits(rows: list[dict[str, str]]) -> None:

@@ -103,6 +103,12 @@ class PairSettings(Protocol):
     @property
     def speed(self) -> float: ...
 
+    @property
+    def transpose(self) -> int: ...
+
+    @property
+    def colour_db(self) -> float: ...
+
 
 class PairDataset:
     """Training pairs: patches of wide audio and the narrow audio made from them, back at its rate.
@@ -120,7 +126,8 @@ class PairDataset:
         ratios: tuple[int, ...],
         seed: int,
     ) -> None:
-        needed = round((settings.patch_samples + 2 * _EDGE) * (1 + settings.speed)) + 1
+        fastest = (1 + settings.speed) * 2 ** (settings.transpose / 12)
+        needed = round((settings.patch_samples + 2 * _EDGE) * fastest) + 1
         lengths = np.diff(decoded.starts)
         self._usable = np.flatnonzero(lengths >= needed)
         if not len(self._usable):
@@ -157,19 +164,39 @@ class PairDataset:
         settings = self._settings
         index = int(generator.choice(self._usable, p=self._weights))
         speed = float(generator.uniform(1 - settings.speed, 1 + settings.speed))
-        taken = length if settings.speed == 0 else int(length * speed) + 1
+        if settings.transpose:
+            semitones = int(generator.integers(-settings.transpose, settings.transpose + 1))
+            speed *= 2 ** (semitones / 12)
+        taken = length if speed == 1 else int(length * speed) + 1
         first, last = self._decoded.starts[index], self._decoded.starts[index + 1]
         start = int(generator.integers(first, last - taken + 1))
         patch = np.asarray(self._decoded.samples[start : start + taken])
-        if settings.speed:
+        if speed != 1:
             rate = self._decoded.sample_rate
             patch = resample(patch, round(rate * speed), rate)[:length]
             patch = np.pad(patch, (0, length - len(patch)))
+        if settings.colour_db:
+            patch = _coloured(generator, patch, self._decoded.sample_rate, settings.colour_db)
         gain_db = 20 * math.log10(model_gain(self._decoded.levels_db[index]))
         gain_db += float(generator.uniform(-settings.gain_db, settings.gain_db))
         sign = 1.0 if generator.random() < 0.5 else -1.0
         scaled: Audio = patch * np.float32(sign * 10 ** (gain_db / 20))
         return scaled
+
+
+def _coloured(
+    generator: np.random.Generator, patch: Audio, sample_rate: int, most_db: float
+) -> Audio:
+    """Through a smooth random equaliser: a tilt, and a bend every three quarters of an octave."""
+    length = 2 * len(patch)  # twice, so that its response does not wrap around
+    hz = np.fft.rfftfreq(length, 1 / sample_rate)
+    octave = np.log2(np.maximum(hz, 60.0) / 1000.0)
+    points = np.arange(-4.5, 5.0, 0.75)
+    bends = np.interp(octave, points, generator.normal(0, most_db / 2, len(points)))
+    gain_db = np.clip(bends + generator.normal(0, most_db / 4) * octave, -2 * most_db, 2 * most_db)
+    spectrum = np.fft.rfft(patch, length) * 10 ** (gain_db / 20)
+    coloured: Audio = np.fft.irfft(spectrum, length)[: len(patch)].astype(np.float32)
+    return coloured
 
 
 def _key(corpus: Corpus, names: tuple[str, ...], sample_rate: int) -> str:

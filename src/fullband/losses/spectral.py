@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "fold_error_db",
     "log_spectral_distance",
     "multi_resolution_log_spectral_distance",
     "relative_error_db",
@@ -52,6 +53,28 @@ def spectral_error_db(
     power = _stft_power(wide, frame, frame // 4)[:, :bins].sum(dim=(0, 2))
     floor = 10 ** (floor_db / 10)
     return (10 * torch.log10((error + floor * power + 1e-8) / (power + 1e-8))).mean()
+
+
+def fold_error_db(
+    predicted: Tensor, wide: Tensor, fold: float, reach: float = 0.2, frame: int = 4096
+) -> Tensor:
+    """The mean over patches of the negative SNR in dB around a narrow Nyquist frequency.
+
+    There alone does it pay to tell apart what decimation folded over, and each patch counts the
+    same, loud or soft.
+
+    Args:
+        fold: the narrow Nyquist frequency, as a fraction of the wide one.
+        reach: how far to each side of it errors count, as a fraction of it.
+        frame: shorter patches are taken as one frame.
+    """
+    frame = min(frame, predicted.shape[-1])
+    first, last = (round(edge * fold * (frame // 2)) for edge in (1 - reach, 1 + reach))
+    error, power = (
+        _stft_power(audio, frame, frame // 4)[:, first : last + 1].sum(dim=(1, 2))
+        for audio in (predicted - wide, wide)
+    )
+    return (10 * torch.log10((error + 1e-6) / (power + 1e-6))).mean()
 
 
 def log_spectral_distance(

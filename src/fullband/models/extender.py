@@ -315,7 +315,12 @@ class Extender(Network):
         peaks = peaks / (around * (1.0 / _TINY) + 1.0) * (self.bins >= lowest)
         first = end - _COMPARED
         top, lower = (
-            _steady(peaks.gather(-1, (from_bin + torch.arange(width)).clamp(min=0.0).long()))
+            _steady(
+                peaks.gather(
+                    -1,
+                    (from_bin + torch.arange(width, device=end.device)).clamp(min=0.0).long(),
+                )
+            )
             for from_bin, width in ((first, _COMPARED), (first - piece, _COMPARED + 2 * _WIDTHS))
         )
         likeness = []
@@ -325,7 +330,7 @@ class Extender(Network):
             likeness.append((top * below).sum(-1) * torch.rsqrt(both + 1e-4))
         likeness[0] = likeness[0].clamp(min=_IN_TUNE)
         best = torch.stack(likeness, dim=-1)
-        narrower = 2.0 * torch.arange(_WIDTHS)
+        narrower = 2.0 * torch.arange(_WIDTHS, device=end.device)
         best = torch.where(narrower <= piece / 2.0, best, -2.0)
         return piece - 2.0 * best.argmax(-1, keepdim=True)
 

@@ -33,6 +33,9 @@ class DataConfig:
         batch_size: patches of a step, of all processes together.
         gain_db: recordings are brought to the reference level, give or take this much.
         speed: playback speed is varied by up to this fraction, which moves pitch and formants.
+        transpose: for models made for one bandwidth: so many semitones up or down are played faster
+            or slower too, whole ones, so that a piano stays a piano in tune.
+        colour_db: for those models: how far a random equalisation bends.
         equaliser_db, room, noise, noise_db: for models that take any bandwidth: how far a random
             equalisation bends, how often a patch stands in a room and how often in stationary
             noise, and between which levels of the latter (at 4 kHz, relative to full scale).
@@ -54,6 +57,8 @@ class DataConfig:
     batch_size: int = 16
     gain_db: float = 3.0
     speed: float = 0.0
+    transpose: int = 0
+    colour_db: float = 0.0
     equaliser_db: float = 8.0
     room: float = 0.3
     noise: float = 0.7
@@ -82,6 +87,8 @@ class DataConfig:
             for codec, low, high in self.codings:
                 if Coding(codec, low).kbps > Coding(codec, high).kbps:
                     raise SettingsError(f"data.codings: {codec} from {low:g} to {high:g} kb/s")
+        if not 0 <= self.transpose <= 6 or not 0 <= self.colour_db <= 24:
+            raise SettingsError("data needs transpose in 0 ... 6 and colour_db in [0, 24]")
         if self.valid_files < 1 or self.workers < 0:
             raise SettingsError("data needs valid_files >= 1 and workers >= 0")
         if self.patch_samples < 1 or self.batch_size < 1 or not 0 <= self.speed < 0.5:
@@ -111,12 +118,15 @@ class LossConfig:
             (`fullband.losses.discriminators`).
         spectral_error_band: the fraction of the spectrum, from 0 Hz, in which `spectral_error_db`
             counts errors.
+        fold: the narrow Nyquist frequency as a fraction of the wide one, for `fold_error_db`.
     """
 
     rmse: float = 1.0
     relative_error_db: float = 0.0
     spectral_error_db: float = 0.0
     spectral_error_band: float = 1.0
+    fold_error_db: float = 0.0
+    fold: float = 0.25
     lsd_2017: float = 0.0
     multi_resolution_lsd: float = 0.0
     new_band_lsd: float = 0.0
@@ -137,6 +147,8 @@ class LossConfig:
             raise SettingsError("loss needs level_quantile between 0 and 1")
         if not 0 < self.spectral_error_band <= 1:
             raise SettingsError("loss needs spectral_error_band in (0, 1]")
+        if not 0 < self.fold < 0.8:
+            raise SettingsError("loss needs fold in (0, 0.8)")
 
 
 @dataclass(frozen=True)

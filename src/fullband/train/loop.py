@@ -194,6 +194,8 @@ def train(
 def _launched(config: TrainConfig) -> lightning_fabric.Fabric:
     """This process among all that train, started by torchrun or to be started now."""
     devices, nodes = config.run.devices, 1
+    # 32 bits are what they say on a GPU too, whose convolutions would be rounded to 19 of them.
+    torch.backends.cudnn.allow_tf32 = _precision(config) != "32-true"
     if "TORCHELASTIC_RUN_ID" in os.environ:
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
         nodes = int(os.environ["WORLD_SIZE"]) // devices

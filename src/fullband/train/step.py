@@ -22,6 +22,7 @@ from fullband.losses.new_band import (
     unevenness,
 )
 from fullband.losses.spectral import (
+    fold_error_db,
     log_spectral_distance,
     multi_resolution_log_spectral_distance,
     relative_error_db,
@@ -72,6 +73,7 @@ def compute_loss(
         "rmse": rmse,
         "relative_error_db": relative_error_db,
         "spectral_error_db": partial(spectral_error_db, band=weights.spectral_error_band),
+        "fold_error_db": partial(fold_error_db, fold=weights.fold),
         "lsd_2017": log_spectral_distance,
         "multi_resolution_lsd": multi_resolution_log_spectral_distance,
     }

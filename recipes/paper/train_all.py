@@ -4,7 +4,8 @@
         --runs runs/paper --models weights/paper [--only TEXT] [--jobs 2] [--list]
 
 Stages begin from one another: 4x first, the other ratios from it, and for the causal filter the
-same networks with their equalisers solved for anew (`fullband refit`).
+same networks with their equalisers solved for anew (`fullband refit`). At 4x and 6x AudioUNet then
+gets what an unfolder has learnt in front of it, and both are trained on together for a little.
 A stage whose model lies in --models is left alone, and those after it begin from that model where
 its run is gone, so that the set goes on where it was stopped; --only takes those whose name
 contains the text and what they begin from, and --list prints their commands and does nothing. Every
@@ -27,11 +28,15 @@ RATIOS = (4, 6, 2, 8)
 VALID = {"speakers": "valid-short"}
 SUFFIX = {"chebyshev": "", "chebyshev-causal": "-causal", "subsample": "-aliased"}
 FIDELITY = {"relative_error_db": 0.5, "spectral_error_db": 1.0}
+UNFOLDED = (4, 6)
+VOICE_FRAME, VOICE_WIDTH = 2048, 64  # of an unfolder; a piano's partials stand still
+PIANO_FRAME, PIANO_WIDTH = 8192, 128
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One training, or one refit. `after` names the stage whose weights it begins with."""
+    """One training, or one refit. `after` names the stage whose weights it begins with, `beside`
+    another that holds a part of them."""
 
     name: str
     recipe: str
@@ -45,6 +50,8 @@ class Stage:
     loss: tuple[tuple[str, float], ...] = ()
     released: bool = True
     refit: bool = False
+    beside: str = ""
+    settings: tuple[tuple[str, object], ...] = ()
 
     def commands(self, runs: Path, models: Path, folder: str) -> list[list[str]]:
         """What `fullband` is called with, one call after the other."""
@@ -72,9 +79,10 @@ class Stage:
         if self.learning_rate:
             settings["optimiser.learning_rate"] = self.learning_rate
         settings |= {f"loss.{name}": value for name, value in self.loss}
+        settings |= dict(self.settings)
         command = ["train", str(RECIPES / f"{self.recipe}.toml"), "--run", str(runs / self.name)]
-        if self.after:
-            run, model = runs / self.after, models / f"{self.after}.onnx"
+        for before in filter(None, (self.after, self.beside)):
+            run, model = runs / before, models / f"{before}.onnx"
             start = model if model.is_file() and not run.is_dir() else run
             command += ["--start-from", str(start)]
         for key, value in settings.items():
@@ -111,6 +119,7 @@ def stages(corpus: str) -> list[Stage]:
             Stage(second, "audiounet", corpus, 4, "chebyshev", first, 500, 250, 1e-3, loss, False),
         ]
     found += finishing("audiounet", corpus, second, {}, 150, (*FIDELITY.items(),), 0.003)
+    found += [stage for ratio in UNFOLDED for stage in unfolding(corpus, ratio)]
 
     first = f"tfilm-{corpus}-4x"
     found.append(Stage(first, "tfilm", corpus, 4, "chebyshev", "", 600, 300))
@@ -139,6 +148,9 @@ def finishing(
             if not count:
                 continue  # the base is the model
             name = f"{recipe}-{corpus}-{ratio}x{suffix}"
+            if recipe == "audiounet" and ratio in UNFOLDED:
+                after = f"{after}-plain" if after != base else base
+                name = name if suffix else f"{name}-plain"
             if method == "chebyshev-causal":
                 found.append(Stage(name, recipe, corpus, ratio, method, after, refit=True))
                 continue
@@ -146,6 +158,41 @@ def finishing(
             weights = (*loss, band, ("lsd_2017", lsd_weight))
             found.append(Stage(name, recipe, corpus, ratio, method, after, count, 0, rate, weights))
     return found
+
+
+def unfolding(corpus: str, ratio: int) -> list[Stage]:
+    """The unfolder of a ratio, then AudioUNet behind it."""
+    piano = corpus == "piano"
+    frame, width = (PIANO_FRAME, PIANO_WIDTH) if piano else (VOICE_FRAME, VOICE_WIDTH)
+    name, model = f"unfolder-{corpus}-{ratio}x", f"audiounet-{corpus}-{ratio}x"
+    alone: list[tuple[str, object]] = [("model.frame", frame), ("model.width", width)]
+    alone += [("loss.fold", 1 / ratio)]
+    if not piano:
+        alone += [("data.patch_samples", 8 * frame), ("data.batch_size", 16)]
+        alone += [("data.transpose", 1), ("schedule.steps", 500)]
+    together = (
+        ("model.equaliser_taps", 1025),
+        ("model.unfold_frame", frame),
+        ("model.unfold_width", width),
+        ("data.patch_samples", 8 * frame),
+        ("data.batch_size", 2 if piano else 8),
+    )
+    loss = (*FIDELITY.items(), ("spectral_error_band", 1.25 / ratio), ("lsd_2017", 0.003))
+    return [
+        Stage(name, "unfolder", corpus, ratio, released=False, settings=tuple(alone)),
+        Stage(
+            model,
+            "audiounet",
+            corpus,
+            ratio,
+            after=f"{model}-plain",
+            steps=60,
+            learning_rate=2e-4,
+            loss=loss,
+            beside=name,
+            settings=together,
+        ),
+    ]
 
 
 def main() -> None:
@@ -161,7 +208,9 @@ def main() -> None:
     every = {stage.name: stage for corpus in folders for stage in stages(corpus)}
     wanted = {name for name in every if options.only in name}
     made = {name for name in every if (options.models / f"{name}.json").is_file()}
-    while missing := {every[name].after for name in wanted - made} - wanted - {""}:
+    while missing := {
+        before for name in wanted - made for before in (every[name].after, every[name].beside)
+    } - wanted - {""}:
         wanted |= missing
     planned = [stage for name, stage in every.items() if name in wanted]
     if options.list:
@@ -205,7 +254,7 @@ class Queue:
         with self.changed:
             while self.waiting and not self.failed:
                 for stage in self.waiting:
-                    if stage.after not in self.unfinished:
+                    if not {stage.after, stage.beside} & self.unfinished:
                         self.waiting.remove(stage)
                         return stage
                 self.changed.wait()

@@ -18,6 +18,7 @@ SMALL = {
     "extender": {"width": 4, "depth": 1},
     "translator": {"width": 4, "depth": 1},
     "tfilm": {"width": 1 / 32},
+    "unfolder": {"equaliser_taps": 65, "frame": 256, "width": 4, "depth": 1},
     "wiener": {"taps": 65},
 }
 

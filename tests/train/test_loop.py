@@ -211,6 +211,27 @@ def test_what_is_solved_for_may_have_another_length(tmp_path):
             assert torch.equal(value, begun_from[name])
 
 
+def test_starting_from_two_that_hold_a_part_each(tmp_path):
+    """The U-Net of one, the unfolding of another; neither fits alone."""
+    plain = tiny("model.equaliser_taps=9", "schedule.steps=1")
+    front = {"equaliser_taps": 9, "frame": 256, "width": 8, "depth": 1}
+    parts = tmp_path / "plain", tmp_path / "front"
+    train(plain, parts[0])
+    train(replace(plain, model={"name": "unfolder", "ratio": 2, **front}), parts[1])
+    both = tiny(
+        *("model.equaliser_taps=9", "model.unfold_frame=256", "model.unfold_width=8"),
+        *("model.unfold_depth=1", "schedule.steps=1", "optimiser.learning_rate=0.0"),
+    )
+    train(both, tmp_path / "both", start_from=parts)
+    begun_from = [load_file(part / "best" / "average.safetensors") for part in parts]
+    together = weights(tmp_path / "both")
+    for name in ("last.weight", "unfolding.leave.weight"):
+        (source,) = [part[name] for part in begun_from if name in part]
+        assert torch.equal(together[name], source)
+    with pytest.raises(ModelError, match="does not fit"):
+        train(both, tmp_path / "neither", start_from=parts[0])
+
+
 def test_training_on_some_of_the_files(tmp_path):
     """As many as were asked for, and no others: three files of constants tell which were seen."""
     for split, levels in (("train", (1, 2, 3)), ("valid", (1,))):

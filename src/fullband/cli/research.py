@@ -25,15 +25,18 @@ from fullband.cli.shared import leaving_cleanly, open_console, progress_bar, rep
 )
 @click.option(
     "--start-from",
+    "starts",
+    multiple=True,
     metavar="RUN|MODEL.onnx",
-    help="Begin with the weights of another run, or of an exported model.",
+    help="Begin with the weights of another run, or of an exported model; repeat where each holds "
+    "a part of them.",
 )
 def train(
     recipe: str,
     run_folder: str | None,
     max_minutes: float | None,
     assignments: tuple[str, ...],
-    start_from: str | None,
+    starts: tuple[str, ...],
 ) -> None:
     """Train a model by a recipe, or go on with a training."""
     from fullband.train.config import read_recipe
@@ -56,7 +59,7 @@ def train(
             run,
             max_minutes,
             report=report,
-            start_from=Path(start_from) if start_from else None,
+            start_from=[Path(start) for start in starts],
         )
     if not is_first:
         return

@@ -24,7 +24,7 @@ from fullband.audio.level import active_level_db, model_gain
 from fullband.audio.resample import resample
 from fullband.audio.samples import Audio
 from fullband.corpora.manifest import Corpus
-from fullband.degrade import draw, lower_rate
+from fullband.degrade import degrade, draw, lower_rate
 from fullband.errors import AudioFileError, MissingFileError
 from fullband.models.spline import interpolate
 
@@ -159,6 +159,12 @@ class PairDataset:
         narrow = interpolate(narrow, degradation.narrow_rate, rate)
         inside = slice(_EDGE, _EDGE + settings.patch_samples)
         return np.ascontiguousarray(narrow[:, inside]), np.ascontiguousarray(wide[:, inside])
+
+    def narrowed(self, wide: Audio) -> Audio:
+        """Narrow audio of any other, by the first method and at the first ratio. `[B, T]` twice."""
+        rate, narrow_rate = self._decoded.sample_rate, self._rates[0]
+        narrow = degrade(wide, rate, narrow_rate, self._methods[0])
+        return interpolate(narrow, narrow_rate, rate)[..., : wide.shape[-1]]
 
     def _patch(self, generator: np.random.Generator, length: int) -> Audio:
         settings = self._settings

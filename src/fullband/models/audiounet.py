@@ -9,17 +9,19 @@ way up undoes one with a subpixel shuffle and sees what the way down had there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fullband.audio.samples import Audio
 from fullband.errors import SettingsError
 from fullband.models.layers import Conv1d, DownStage, Equaliser, SubpixelShuffle1d, UpStage
-from fullband.models.network import Network
+from fullband.models.network import Narrowed, Network
+from fullband.models.unfolder import Unfolding, unfolding_context
 
 __all__ = ["AudioUNet", "AudioUNetConfig"]
 
@@ -44,6 +46,9 @@ class AudioUNetConfig:
         equaliser_taps: length of the linear filter in front that is fitted to the training data in
             closed form (`fullband.models.layers.Equaliser`), odd; 0 leaves it out, as the paper
             does, and the network has to learn what the filter does too.
+        unfold_frame: behind the equaliser, frames by which what decimation folded over is told from
+            what was there (`fullband.models.unfolder.Unfolding`); 0 leaves that out.
+        unfold_width, unfold_depth: of the network that tells.
     """
 
     sample_rate: int = 16_000
@@ -53,6 +58,9 @@ class AudioUNetConfig:
     dropout: float = 0.5
     bias: bool = True
     equaliser_taps: int = 0
+    unfold_frame: int = 0
+    unfold_width: int = 256
+    unfold_depth: int = 4
     upsampling: Literal["spline"] = "spline"
 
     def __post_init__(self) -> None:
@@ -62,6 +70,8 @@ class AudioUNetConfig:
             raise SettingsError(f"equaliser_taps must be odd or 0, not {self.equaliser_taps}")
         if self.ratio < 2:
             raise SettingsError(f"the ratio must be at least 2, not {self.ratio}")
+        if self.unfold_frame and not self.equaliser_taps:
+            raise SettingsError("unfold_frame needs an equaliser in front of it: equaliser_taps")
 
     @property
     def filters(self) -> tuple[int, ...]:
@@ -78,8 +88,21 @@ class AudioUNetConfig:
 
     @property
     def stride(self) -> int:
-        """Samples that become one in the bottleneck: lengths are padded to a multiple of it."""
+        """What lengths are padded to a multiple of: the bottleneck's samples and whole frames."""
+        return math.lcm(self.bottleneck_samples, self.unfold_frame // 4 or 1)
+
+    @property
+    def bottleneck_samples(self) -> int:
+        """Samples that become one in the bottleneck."""
         return 1 << (self.depth + 1)
+
+    @property
+    def front_context(self) -> int:
+        """Samples to each side that what stands in front of the U-Net takes in."""
+        half = self.equaliser_taps // 2
+        if not self.unfold_frame:
+            return half
+        return half + unfolding_context(self.unfold_frame, self.unfold_depth)
 
     @property
     def context(self) -> int:
@@ -88,9 +111,9 @@ class AudioUNetConfig:
         down = sum(half << level for level, half in enumerate(halves))
         bottleneck = halves[-1] << self.depth
         up = sum(half << (level + 2) for level, half in enumerate(halves))
-        shuffles = self.stride  # each shuffle's second half borrows from its left neighbour
+        shuffles = self.bottleneck_samples  # second halves borrow from the left
         last = 2 * (_LAST_KERNEL // 2)
-        return down + bottleneck + up + last + shuffles + self.equaliser_taps // 2
+        return down + bottleneck + up + last + shuffles + self.front_context
 
 
 class AudioUNet(Network):
@@ -99,6 +122,11 @@ class AudioUNet(Network):
     def __init__(self, config: AudioUNetConfig) -> None:
         super().__init__(config)
         self.equaliser = Equaliser(config.equaliser_taps) if config.equaliser_taps else None
+        self.unfolding = None
+        if config.unfold_frame:
+            self.unfolding = Unfolding(
+                config.ratio, config.unfold_frame, config.unfold_width, config.unfold_depth
+            )
         self.down = nn.ModuleList()
         channels = 1
         for level, filters in enumerate(config.filters):
@@ -126,17 +154,23 @@ class AudioUNet(Network):
         """The stage that undoes `make_down` of the next level."""
         return UpStage(channels, filters, config.kernels[level], config.bias, config.dropout)
 
-    def fit(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
-        """Fit the equaliser, where there is one."""
+    def fit(self, pairs: Iterable[tuple[Audio, Audio]], narrowed: Narrowed) -> None:
+        """Fit the equaliser and the unfolding, where they are."""
+        kept = list(pairs)
         if self.equaliser is not None:
-            self.equaliser.fit(pairs)
+            self.equaliser.fit(kept)
+        if self.unfolding is not None:
+            self.unfolding.fit(kept, narrowed)
 
     def forward(self, audio: Tensor) -> Tensor:
         """Add the missing band. Shape: `[B, T]` to `[B, T]`."""
         time = audio.shape[-1]
         stride = self.config.stride
         if self.equaliser is not None:
-            audio = self.equaliser(audio.unsqueeze(1)).squeeze(1)
+            equalised = self.equaliser(audio.unsqueeze(1)).squeeze(1)
+            if self.unfolding is not None:
+                equalised = equalised + self.unfolding(audio, equalised)
+            audio = equalised
         x = F.pad(audio, (0, (stride - time % stride) % stride)).unsqueeze(1)
         skips = []
         for down in self.down:
@@ -151,7 +185,7 @@ class AudioUNet(Network):
 
     def _initialise(self) -> None:
         for module in self.modules():
-            if isinstance(module, Conv1d):
+            if isinstance(module, Conv1d):  # the unfolding has none
                 nn.init.orthogonal_(module.weight)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
-import numpy as np
 from torch import nn
 
-__all__ = ["Network", "NetworkConfig"]
+from fullband.audio.samples import Audio
+
+__all__ = ["Narrowed", "Network", "NetworkConfig"]
+
+Narrowed = Callable[[Audio], Audio]
+"""Wide audio `[B, T]` to narrow audio, brought back to its rate, of the same shape."""
 
 
 class NetworkConfig(Protocol):
@@ -64,8 +68,11 @@ class Network(nn.Module):
         """
         raise NotImplementedError
 
-    def fit(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
+    def fit(self, pairs: Iterable[tuple[Audio, Audio]], narrowed: Narrowed) -> None:
         """Set what is solved for rather than trained, from narrow and wide patches `[B, T]`.
 
         Called once, before training; most networks have nothing of the kind.
+
+        Args:
+            narrowed: makes narrow audio of any wide audio, as the patches were made.
         """

@@ -20,6 +20,7 @@ ARCHITECTURES = {
     "extender": ("fullband.models.extender", "Extender", "ExtenderConfig"),
     "tfilm": ("fullband.models.tfilm", "TFiLMUNet", "TFiLMUNetConfig"),
     "translator": ("fullband.models.translator", "Translator", "TranslatorConfig"),
+    "unfolder": ("fullband.models.unfolder", "Unfolder", "UnfolderConfig"),
     "wiener": ("fullband.models.wiener", "Wiener", "WienerConfig"),
 }
 """Name to module, network class and configuration class."""

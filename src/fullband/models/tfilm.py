@@ -10,6 +10,7 @@ treated in the light of what came long before it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from fullband.errors import SettingsError
@@ -46,7 +47,7 @@ class TFiLMUNetConfig(AudioUNetConfig):
     @property
     def stride(self) -> int:
         """The recurrent networks' span: lengths are padded to whole ones."""
-        return 2 * self.block * self.memory
+        return math.lcm(2 * self.block * self.memory, self.unfold_frame // 4 or 1)
 
     @property
     def context(self) -> int:
@@ -56,7 +57,7 @@ class TFiLMUNetConfig(AudioUNetConfig):
         down = sum(half << level for level, half in enumerate(halves)) + pooled
         bottleneck = halves[-1] << self.depth
         up = sum(half << (level + 2) for level, half in enumerate(halves)) + pooled
-        reach = down + bottleneck + up + 8 + self.equaliser_taps // 2
+        reach = down + bottleneck + up + 8 + self.front_context
         modulations = 2 * self.depth + 1  # each can look back over the span that it lies in
         return reach + modulations * self.stride
 

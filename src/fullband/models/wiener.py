@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 from torch import Tensor
 
+from fullband.audio.samples import Audio
 from fullband.errors import SettingsError
 from fullband.models.layers import Equaliser
-from fullband.models.network import Network
+from fullband.models.network import Narrowed, Network
 
 __all__ = ["Wiener", "WienerConfig"]
 
@@ -59,7 +59,7 @@ class Wiener(Network):
         super().__init__(config)
         self.equaliser = Equaliser(config.taps)
 
-    def fit(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
+    def fit(self, pairs: Iterable[tuple[Audio, Audio]], narrowed: Narrowed) -> None:
         """Solve for the filter."""
         self.equaliser.fit(pairs)
 

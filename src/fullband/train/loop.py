@@ -59,7 +59,7 @@ def train(
     max_minutes: float | None = None,
     cache: Path | None = None,
     report: Callable[[int, int, dict[str, float]], None] | None = None,
-    start_from: Path | None = None,
+    start_from: Path | Sequence[Path] = (),
 ) -> Progress:
     """Train until the recipe's last step, or for so many minutes; go on where the run stopped.
 
@@ -69,7 +69,7 @@ def train(
         cache: where decoded corpora are kept, see `fullband.corpora.dataset.default_cache`.
         report: called after every step with the step, the steps in all and the loss parts.
         start_from: another run, whose best averaged weights this one begins with, or an exported
-            model (`MODEL.onnx`).
+            model (`MODEL.onnx`); or several that hold a part of the weights each.
 
     Raises:
         SettingsError: the run folder belongs to another recipe.
@@ -85,15 +85,16 @@ def train(
 
     bare = build_model(config.model)
     share = _share(config, bare, fabric)
-    if start_from is not None:
-        _begin_from(start_from, bare)
+    starts = [start_from] if isinstance(start_from, Path) else list(start_from)
+    if starts:
+        _begin_from(starts, bare)
     sample_rate = bare.config.sample_rate
     training, validation = _corpus(config, sample_rate, cache)
     task = _task(config, bare, training, validation)
 
     resumed = (run / "last").exists() or (run / "last.old").exists()
     if not resumed:
-        bare.fit(task.fitting(config.run.fit_batches))
+        bare.fit(task.fitting(config.run.fit_batches), task.narrowed)
     average = {name: value.detach().clone() for name, value in bare.state_dict().items()}
     optimiser = make_optimiser(config.optimiser, bare)
     adversary = _adversary(config, sample_rate) if bare.takes_bandwidth else None
@@ -275,18 +276,20 @@ def _adversary(
     return judge, torch.optim.AdamW(judge.parameters(), betas=(0.8, 0.99))
 
 
-def _begin_from(start: Path, model: Network) -> None:
-    """Copy the best averaged weights of another run, or those of an exported model.
+def _begin_from(starts: Sequence[Path], model: Network) -> None:
+    """Copy the best averaged weights of other runs, or those of exported models.
 
     What is solved for rather than trained may have another size: it is solved for anew.
 
     Raises:
-        MissingFileError: that run has no checkpoint.
-        ModelError: its model has other shapes, or an exported model is damaged.
+        MissingFileError: such a run has no checkpoint.
+        ModelError: together they have other weights or shapes, or an exported model is damaged.
     """
-    exported = start.suffix == ".onnx"
-    other = load_exported(str(start))[0] if exported else load_average(start)[0]
-    weights = other.state_dict()
+    weights: dict[str, Tensor] = {}
+    for start in starts:
+        exported = start.suffix == ".onnx"
+        other = load_exported(str(start))[0] if exported else load_average(start)[0]
+        weights |= other.state_dict()
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad and name in weights:
             weights[name] = parameter
@@ -294,7 +297,9 @@ def _begin_from(start: Path, model: Network) -> None:
         model.load_state_dict(weights)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise ModelError(f"{start}: does not fit this recipe's model ({reason})") from None
+        named = " and ".join(str(start) for start in starts)
+        does = "does" if len(starts) == 1 else "do"
+        raise ModelError(f"{named}: {does} not fit this recipe's model ({reason})") from None
 
 
 def _validate(model: Network, average: dict[str, Tensor], task: Task[Any]) -> dict[str, float]:

@@ -56,6 +56,7 @@ class Task(Protocol[Drawn]):
     """What the loop needs; batches are drawn apart from it, where another process may do it."""
 
     def fitting(self, batches: int) -> Iterator[tuple[Audio, Audio]]: ...
+    def narrowed(self, wide: Audio) -> Audio: ...
     def draw(self, step: int) -> Drawn: ...
     def batch(self, drawn: Drawn, fabric: lightning_fabric.Fabric) -> Batch: ...
     def validate(self, run_model: Run, model: NetworkConfig) -> dict[str, float]: ...
@@ -77,6 +78,10 @@ class PairTask:
     def fitting(self, batches: int) -> Iterator[tuple[Audio, Audio]]:
         """What things that are solved for are fitted to."""
         return (self._pairs.batch(step) for step in range(batches))
+
+    def narrowed(self, wide: Audio) -> Audio:
+        """Narrow audio of any other."""
+        return self._pairs.narrowed(wide)
 
     def draw(self, step: int) -> tuple[Audio, Audio]:
         """The narrow and wide patches of a step."""
@@ -120,6 +125,10 @@ class NarrowingTask:
     def fitting(self, batches: int) -> Iterator[tuple[Audio, Audio]]:
         """Nothing here is solved for."""
         return iter(())
+
+    def narrowed(self, wide: Audio) -> Audio:
+        """Nothing asks for it."""
+        return wide
 
     def draw(self, step: int) -> Example:
         """The patches of a step."""

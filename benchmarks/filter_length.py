@@ -70,7 +70,7 @@ def solved(pairs: PairDataset, ratio: int, taps: int, batches: int) -> System:
     """A filter solved for, as a system."""
     model = build_model({"name": "wiener", "ratio": ratio, "taps": taps})
     with torch.no_grad():
-        model.fit(pairs.batch(step) for step in range(batches))
+        model.fit((pairs.batch(step) for step in range(batches)), pairs.narrowed)
 
     @torch.inference_mode()
     def run(audio: Audio) -> Audio:

@@ -3,8 +3,8 @@
     python docs/fill_tables.py [--check]
 
 A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed,
-training, systems, margin, filters, readout, content, kill, batches, parts, hostile, calls, load,
-compression, voices, paper, scale, sensitivity or speech and PATH relative to the project;
+training, systems, margin, filters, folds, readout, content, kill, batches, parts, hostile, calls,
+load, compression, voices, paper, scale, sensitivity or speech and PATH relative to the project;
 everything between is replaced. For a suite it is `paper: PATH METHOD METRIC`,
 `sensitivity: PATH METRIC`, and, of speech or of music, `speech: PATH TABLE WORDS`, see
 `fullband.evaluate.judge.judge_table`, or `speech: PATH speed`, `oracle` or `detail`. With --check
@@ -38,8 +38,8 @@ DOCUMENTS = (
     "docs/web.md",
 )
 _TABLE = re.compile(
-    r"(<!-- (rows|speed|content|training|systems|bands|paper|sensitivity|margin|filters|readout"
-    r"|speech|kill|batches|parts|hostile|scale|calls|load|compression|voices|page): "
+    r"(<!-- (rows|speed|content|training|systems|bands|paper|sensitivity|margin|filters|folds"
+    r"|readout|speech|kill|batches|parts|hostile|scale|calls|load|compression|voices|page): "
     r"(\S+)((?: \S+)*?) -->\n)"
     r"(.*?)(<!-- end -->)",
     re.DOTALL,
@@ -73,6 +73,7 @@ def filled(text: str) -> str:
             "compression": compression_table,
             "content": content_table,
             "filters": filters_table,
+            "folds": folds_table,
             "hostile": hostile_table,
             "kill": kill_table,
             "load": load_table,
@@ -553,6 +554,25 @@ def filters_table(path: Path) -> str:
         lines.append(
             f"| {material.title}{split}, {row['ratio']}x | {row['taps']} | {row['batches']} | "
             f"{row['whole']:+.3f} | {row['middle']:+.3f} |"
+        )
+    where = f"commit {measured['commit']}; {measured['machine']}; {measured['date']}"
+    return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
+
+
+def folds_table(path: Path) -> str:
+    """What telling apart around the fold gains over the ideal low-pass, and what it could."""
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    lines = [
+        "| task | equaliser | network's gains | best gains | lost below | won above |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in measured["rows"]:
+        material = CORPORA[row["corpus"]]
+        split = f", {row['split']}" if len(material.splits) > 1 else ""
+        decibels = " | ".join(f"{row[kind]:+.3f}" for kind in ("equaliser", "network", "oracle"))
+        lines.append(
+            f"| {material.title}{split}, {row['ratio']}x | {decibels} | {row['lost']:.1f}% | "
+            f"{row['won']:.1f}% |"
         )
     where = f"commit {measured['commit']}; {measured['machine']}; {measured['date']}"
     return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])

@@ -169,13 +169,14 @@ def unfolding(corpus: str, ratio: int) -> list[Stage]:
     alone += [("loss.fold", 1 / ratio)]
     if not piano:
         alone += [("data.patch_samples", 8 * frame), ("data.batch_size", 16)]
-        alone += [("data.transpose", 1), ("schedule.steps", 500)]
+        alone += [("data.transpose", 1), ("schedule.steps", 250)]
     together = (
         ("model.equaliser_taps", 1025),
         ("model.unfold_frame", frame),
         ("model.unfold_width", width),
         ("data.patch_samples", 8 * frame),
         ("data.batch_size", 2 if piano else 8),
+        ("run.fit_batches", 256),  # smaller ones, to the same amount
     )
     loss = (*FIDELITY.items(), ("spectral_error_band", 1.25 / ratio), ("lsd_2017", 0.003))
     return [
@@ -186,7 +187,7 @@ def unfolding(corpus: str, ratio: int) -> list[Stage]:
             corpus,
             ratio,
             after=f"{model}-plain",
-            steps=60,
+            steps=60 if piano else 20,
             learning_rate=2e-4,
             loss=loss,
             beside=name,
@@ -208,9 +209,13 @@ def main() -> None:
     every = {stage.name: stage for corpus in folders for stage in stages(corpus)}
     wanted = {name for name in every if options.only in name}
     made = {name for name in every if (options.models / f"{name}.json").is_file()}
-    while missing := {
-        before for name in wanted - made for before in (every[name].after, every[name].beside)
-    } - wanted - {""}:
+    while (
+        missing := {
+            before for name in wanted - made for before in (every[name].after, every[name].beside)
+        }
+        - wanted
+        - {""}
+    ):
         wanted |= missing
     planned = [stage for name, stage in every.items() if name in wanted]
     if options.list:

@@ -190,6 +190,16 @@ def test_the_equaliser_refuses_patches_shorter_than_itself():
         Equaliser(51).fit([(np.zeros((1, 50), np.float32), np.zeros((1, 50), np.float32))])
 
 
+def test_an_equaliser_can_turn_a_signal_about_its_ends():
+    """A slope goes on for so many samples, then the last of them stays; by hand."""
+    network = Equaliser(7, turned=2)
+    x = torch.tensor([[[1.0, 3.0, 4.0, 8.0]]])
+    expected = [-2.0, -2.0, -1.0, 1.0, 3.0, 4.0, 8.0, 12.0, 13.0, 13.0]
+    assert network._continued(x, 3)[0, 0].tolist() == expected
+    assert network._continued(x[..., :1], 3)[0, 0].tolist() == [1.0] * 7
+    torch.testing.assert_close(network(x), x)
+
+
 @pytest.mark.parametrize("taps", [0, 8, -3])
 def test_the_equaliser_refuses_an_even_length(taps):
     with pytest.raises(SettingsError, match="odd number of taps"):

@@ -21,7 +21,7 @@ from fullband.audio.samples import Audio
 from fullband.errors import SettingsError
 from fullband.models.layers import Conv1d, DownStage, Equaliser, SubpixelShuffle1d, UpStage
 from fullband.models.network import Narrowed, Network
-from fullband.models.unfolder import Unfolding, unfolding_context
+from fullband.models.unfolder import TURNED, Unfolding, unfolding_context
 
 __all__ = ["AudioUNet", "AudioUNetConfig"]
 
@@ -121,7 +121,10 @@ class AudioUNet(Network):
 
     def __init__(self, config: AudioUNetConfig) -> None:
         super().__init__(config)
-        self.equaliser = Equaliser(config.equaliser_taps) if config.equaliser_taps else None
+        turned = TURNED if config.unfold_frame else 0
+        self.equaliser = None
+        if config.equaliser_taps:
+            self.equaliser = Equaliser(config.equaliser_taps, turned)
         self.unfolding = None
         if config.unfold_frame:
             self.unfolding = Unfolding(

@@ -249,15 +249,19 @@ class Equaliser(nn.Module):
 
     Args:
         taps: odd; as many before a sample as after it.
+        turned: beyond either end, so many samples are what lies before it, turned about it (so that
+            a slope goes on), as a zero-phase filter continues what it filters; then, as if there
+            are none, the last of them stays.
 
     Shape:
         `[B, 1, T]` to `[B, 1, T]`.
     """
 
-    def __init__(self, taps: int) -> None:
+    def __init__(self, taps: int, turned: int = 0) -> None:
         super().__init__()
         if taps < 1 or taps % 2 == 0:
             raise SettingsError(f"an equaliser needs an odd number of taps, not {taps}")
+        self.turned = turned
         kernels = torch.zeros(2, 1, taps)
         kernels[:, 0, taps // 2] = 1
         self.kernels = nn.Parameter(kernels, requires_grad=False)
@@ -265,10 +269,22 @@ class Equaliser(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         half, time = self.kernels.shape[-1] // 2, x.shape[-1]
         with torch.autocast(x.device.type, enabled=False):
-            padded = F.pad(x.float(), (half, half), mode="replicate")
+            padded = self._continued(x.float(), half)
             both = F.conv1d(padded, self.kernels)
         n = torch.arange(time, device=x.device)
         return torch.where((n < half) | (n >= time - half), both[:, 1:], both[:, :1])
+
+    def _continued(self, x: Tensor, half: int) -> Tensor:
+        """With so many samples more on both sides."""
+        if not self.turned:
+            return F.pad(x, (half, half), mode="replicate")
+        last = x.shape[-1] - 1
+        n = torch.arange(-half, x.shape[-1] + half, device=x.device)
+        beyond = n.clamp(-self.turned, last + self.turned)
+        within = torch.where(beyond > last, 2 * last - beyond, beyond.abs()).clamp(0, last)
+        continued = x.index_select(-1, within)
+        continued = torch.where(n < 0, 2 * x[..., :1] - continued, continued)
+        return torch.where(n > last, 2 * x[..., -1:] - continued, continued)
 
     def fit(self, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
         """Solve the normal equations over pairs of narrow and wide audio, each `[B, T]`.

@@ -29,7 +29,10 @@ from fullband.errors import AudioError, SettingsError
 from fullband.models.layers import ConvNeXtBlock, Equaliser
 from fullband.models.network import Narrowed, Network
 
-__all__ = ["Unfolder", "UnfolderConfig", "Unfolding", "unfolding_context"]
+__all__ = ["TURNED", "Unfolder", "UnfolderConfig", "Unfolding", "unfolding_context"]
+
+TURNED = 27
+"""Samples by which scipy's `sosfiltfilt` of a filter of order 8 turns its input about its ends."""
 
 _BAND = (0.8, 1.2)  # what is told apart, in narrow Nyquist frequencies
 _KERNEL, _DILATIONS = 5, (1, 2, 4)
@@ -75,7 +78,6 @@ class Unfolding(nn.Module):
         overlapped = window.square().view(4, self.hop).sum(dim=0)
         self.register_buffer("synthesis", window / overlapped.repeat(4), False)
         self.inverse = nn.Parameter(torch.zeros(2, self.last), requires_grad=False)
-        self.prior = nn.Parameter(torch.zeros(told), requires_grad=False)
         self.enter = nn.Linear(self.heard, width)
         self.blocks = nn.ModuleList(
             ConvNeXtBlock(width, _KERNEL, dilation, 2, 0.5) for dilation in _dilations(depth)
@@ -106,8 +108,8 @@ class Unfolding(nn.Module):
         return self._synthesised(added * inside[:, None, None], time)
 
     def fit(self, pairs: Iterable[tuple[Audio, Audio]], narrowed: Narrowed) -> None:
-        """Set what undoes decimation and interpolation, and solve for the best gains that do not
-        change.
+        """Set what undoes decimation and interpolation, and begin with the best gains that do not
+        change, unless there are others already.
 
         Args:
             pairs: narrow and wide audio, each `[B, T]`.
@@ -119,6 +121,8 @@ class Unfolding(nn.Module):
         response = self._response(narrowed)
         inverse = response.conj() / (response.abs().square() + _LEAST_GAIN**2)
         self.inverse.copy_(torch.view_as_real(inverse).T)
+        if self.leave.bias.any():
+            return
         crossed, power = torch.zeros(self.last), torch.zeros(self.last)
         for narrow, wide in pairs:
             if narrow.shape[-1] < self.frame:
@@ -131,7 +135,7 @@ class Unfolding(nn.Module):
             crossed += (y.flatten(0, 1) * undone.conj()).real.sum(dim=0)
             power += undone.abs().square().sum(dim=0)
         best = (crossed / power.clamp(min=1e-30)).clamp(1e-6, 1 - 1e-4)
-        self.prior.copy_(torch.logit(best[self.first :]))
+        self.leave.bias.copy_(torch.logit(best[self.first :]))
 
     def _response(self, narrowed: Narrowed) -> Tensor:
         """What is left of each bin in its place: the mean response to impulses at each of the
@@ -161,7 +165,7 @@ class Unfolding(nn.Module):
         x = self.enter(0.3 * (heard - heard.mean(dim=-1, keepdim=True)))
         for block in self.blocks:
             x = block(x)
-        return torch.sigmoid(self.leave(self.norm(x)) + self.prior)
+        return torch.sigmoid(self.leave(self.norm(x)))
 
     def _analysed(self, audio: Tensor) -> Tensor:
         """`[B, T]` to `[B, N, F, 2]`; the first frame ends a hop after the first sample."""
@@ -228,7 +232,7 @@ class Unfolder(Network):
 
     def __init__(self, config: UnfolderConfig) -> None:
         super().__init__(config)
-        self.equaliser = Equaliser(config.equaliser_taps)
+        self.equaliser = Equaliser(config.equaliser_taps, TURNED)
         self.unfolding = Unfolding(config.ratio, config.frame, config.width, config.depth)
 
     def fit(self, pairs: Iterable[tuple[Audio, Audio]], narrowed: Narrowed) -> None:

@@ -4,8 +4,8 @@
         --runs runs/paper --models weights/paper [--only TEXT] [--jobs 2] [--list]
 
 Stages begin from one another: 4x first, the other ratios from it, and for the causal filter the
-same networks with their equalisers solved for anew (`fullband refit`). At 4x and 6x AudioUNet then
-gets what an unfolder has learnt in front of it, and both are trained on together for a little.
+same networks with their equalisers solved for anew (`fullband refit`). On piano at 4x and 6x
+AudioUNet then gets what an unfolder has learnt beside it, in a step in which nothing is learnt.
 A stage whose model lies in --models is left alone, and those after it begin from that model where
 its run is gone, so that the set goes on where it was stopped; --only takes those whose name
 contains the text and what they begin from, and --list prints their commands and does nothing. Every
@@ -28,9 +28,7 @@ RATIOS = (4, 6, 2, 8)
 VALID = {"speakers": "valid-short"}
 SUFFIX = {"chebyshev": "", "chebyshev-causal": "-causal", "subsample": "-aliased"}
 FIDELITY = {"relative_error_db": 0.5, "spectral_error_db": 1.0}
-UNFOLDED = (4, 6)
-VOICE_FRAME, VOICE_WIDTH = 2048, 64  # of an unfolder; a piano's partials stand still
-PIANO_FRAME, PIANO_WIDTH = 8192, 128
+UNFOLDED = {"piano": (4, 6)}
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,8 @@ def stages(corpus: str) -> list[Stage]:
             Stage(second, "audiounet", corpus, 4, "chebyshev", first, 500, 250, 1e-3, loss, False),
         ]
     found += finishing("audiounet", corpus, second, {}, 150, (*FIDELITY.items(),), 0.003)
-    found += [stage for ratio in UNFOLDED for stage in unfolding(corpus, ratio)]
+    for ratio in UNFOLDED.get(corpus, ()):
+        found += unfolding(corpus, ratio)
 
     first = f"tfilm-{corpus}-4x"
     found.append(Stage(first, "tfilm", corpus, 4, "chebyshev", "", 600, 300))
@@ -148,7 +147,7 @@ def finishing(
             if not count:
                 continue  # the base is the model
             name = f"{recipe}-{corpus}-{ratio}x{suffix}"
-            if recipe == "audiounet" and ratio in UNFOLDED:
+            if recipe == "audiounet" and ratio in UNFOLDED.get(corpus, ()):
                 after = f"{after}-plain" if after != base else base
                 name = name if suffix else f"{name}-plain"
             if method == "chebyshev-causal":
@@ -161,37 +160,22 @@ def finishing(
 
 
 def unfolding(corpus: str, ratio: int) -> list[Stage]:
-    """The unfolder of a ratio, then AudioUNet behind it."""
-    piano = corpus == "piano"
-    frame, width = (PIANO_FRAME, PIANO_WIDTH) if piano else (VOICE_FRAME, VOICE_WIDTH)
+    """The unfolder of a ratio, then AudioUNet with it."""
     name, model = f"unfolder-{corpus}-{ratio}x", f"audiounet-{corpus}-{ratio}x"
-    alone: list[tuple[str, object]] = [("model.frame", frame), ("model.width", width)]
-    alone += [("loss.fold", 1 / ratio)]
-    if not piano:
-        alone += [("data.patch_samples", 8 * frame), ("data.batch_size", 16)]
-        alone += [("data.transpose", 1), ("schedule.steps", 250)]
+    alone = (("loss.fold", 1 / ratio),)
     together = (
         ("model.equaliser_taps", 1025),
-        ("model.unfold_frame", frame),
-        ("model.unfold_width", width),
-        ("data.patch_samples", 8 * frame),
-        ("data.batch_size", 2 if piano else 8),
-        ("run.fit_batches", 256),  # smaller ones, to the same amount
+        ("model.unfold_frame", 8192),
+        ("model.unfold_width", 128),
+        ("data.patch_samples", 16_384),
+        ("run.fit_batches", 256),
+        ("optimiser.learning_rate", 0.0),
     )
-    loss = (*FIDELITY.items(), ("spectral_error_band", 1.25 / ratio), ("lsd_2017", 0.003))
+    plain = f"{model}-plain"
     return [
-        Stage(name, "unfolder", corpus, ratio, released=False, settings=tuple(alone)),
+        Stage(name, "unfolder", corpus, ratio, released=False, settings=alone),
         Stage(
-            model,
-            "audiounet",
-            corpus,
-            ratio,
-            after=f"{model}-plain",
-            steps=60 if piano else 20,
-            learning_rate=2e-4,
-            loss=loss,
-            beside=name,
-            settings=together,
+            model, "audiounet", corpus, ratio, after=plain, steps=1, beside=name, settings=together
         ),
     ]
 

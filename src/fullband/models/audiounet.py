@@ -46,7 +46,7 @@ class AudioUNetConfig:
         equaliser_taps: length of the linear filter in front that is fitted to the training data in
             closed form (`fullband.models.layers.Equaliser`), odd; 0 leaves it out, as the paper
             does, and the network has to learn what the filter does too.
-        unfold_frame: behind the equaliser, frames by which what decimation folded over is told from
+        unfold_frame: beside the U-Net, frames by which what decimation folded over is told from
             what was there (`fullband.models.unfolder.Unfolding`); 0 leaves that out.
         unfold_width, unfold_depth: of the network that tells.
     """
@@ -167,13 +167,9 @@ class AudioUNet(Network):
 
     def forward(self, audio: Tensor) -> Tensor:
         """Add the missing band. Shape: `[B, T]` to `[B, T]`."""
-        time = audio.shape[-1]
-        stride = self.config.stride
+        narrow, time, stride = audio, audio.shape[-1], self.config.stride
         if self.equaliser is not None:
-            equalised = self.equaliser(audio.unsqueeze(1)).squeeze(1)
-            if self.unfolding is not None:
-                equalised = equalised + self.unfolding(audio, equalised)
-            audio = equalised
+            audio = self.equaliser(audio.unsqueeze(1)).squeeze(1)
         x = F.pad(audio, (0, (stride - time % stride) % stride)).unsqueeze(1)
         skips = []
         for down in self.down:
@@ -184,6 +180,8 @@ class AudioUNet(Network):
             x = up(x, skips.pop())
         residual = self.shuffle(self.last(x)).squeeze(1)[:, :time]
         wide: Tensor = audio + residual.to(audio.dtype)
+        if self.unfolding is not None:
+            wide = wide + self.unfolding(narrow, audio)
         return wide
 
     def _initialise(self) -> None:

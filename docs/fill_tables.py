@@ -4,8 +4,8 @@
 
 A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed,
 training, systems, margin, filters, folds, readout, content, kill, batches, parts, hostile, calls,
-load, compression, voices, paper, scale, sensitivity or speech and PATH relative to the project;
-everything between is replaced. For a suite it is `paper: PATH METHOD METRIC`,
+load, compression, voices, paper, scale, sensitivity, validation or speech and PATH relative to
+the project; everything between is replaced. For a suite it is `paper: PATH METHOD METRIC`,
 `sensitivity: PATH METRIC`, and, of speech or of music, `speech: PATH TABLE WORDS`, see
 `fullband.evaluate.judge.judge_table`, or `speech: PATH speed`, `oracle` or `detail`. With --check
 nothing is written, and a document whose tables are not those of the stored rows is an error.
@@ -39,7 +39,8 @@ DOCUMENTS = (
 )
 _TABLE = re.compile(
     r"(<!-- (rows|speed|content|training|systems|bands|paper|sensitivity|margin|filters|folds"
-    r"|readout|speech|kill|batches|parts|hostile|scale|calls|load|compression|voices|page): "
+    r"|readout|validation|speech|kill|batches|parts|hostile|scale|calls|load|compression|voices"
+    r"|page): "
     r"(\S+)((?: \S+)*?) -->\n)"
     r"(.*?)(<!-- end -->)",
     re.DOTALL,
@@ -74,6 +75,7 @@ def filled(text: str) -> str:
             "content": content_table,
             "filters": filters_table,
             "folds": folds_table,
+            "validation": validation_table,
             "hostile": hostile_table,
             "kill": kill_table,
             "load": load_table,
@@ -575,6 +577,22 @@ def folds_table(path: Path) -> str:
             f"{row['won']:.1f}% |"
         )
     where = f"commit {measured['commit']}; {measured['machine']}; {measured['date']}"
+    return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
+
+
+def validation_table(path: Path) -> str:
+    """Models validated as trainings validate them, side by side."""
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    cutoffs = [name for name in measured["rows"][0] if name.startswith("lsd_")]
+    titles = [f"lsd, {int(name[4:]) // 1000} kHz" for name in cutoffs]
+    columns = ["model", *titles, "similarity", "SNR lost, dB", "level above, dB"]
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    for row in measured["rows"]:
+        cells = [f"{row['model']} ({row['sha256']})", *(f"{row[name]:.3f}" for name in cutoffs)]
+        cells += [f"{row['similarity']:.3f}", f"{row['snr_loss_db']:.2f}", f"{row['tilt_db']:.2f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    where = f"split {measured['split']}, {measured['files']} recordings at each cutoff at most"
+    where += f"; commit {measured['commit']}; {measured['machine']}; {measured['date']}"
     return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
 
 

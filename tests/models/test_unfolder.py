@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ from fullband.degrade import degrade
 from fullband.errors import AudioError, SettingsError
 from fullband.models.spline import interpolate
 from fullband.models.unfolder import Unfolder, UnfolderConfig
-from fullband.train.config import TrainConfig, read_recipe
+from fullband.train.config import read_recipe
 from fullband.train.export import export_model
 from fullband.train.step import compute_loss
 from signals import noise, pink_noise
 
 RATE = 16_000
+RECIPE = Path(__file__).parents[2] / "recipes" / "paper" / "unfolder.toml"
 
 
 def narrowed(wide, ratio):
@@ -84,13 +86,14 @@ def test_what_is_set_first_undoes_what_decimation_did(ratio):
         assert abs(made * inverse[k] / wanted).item() == pytest.approx(undone, abs=0.05)
 
 
+@pytest.mark.slow
 def test_it_learns_to_tell_a_partial_from_one_that_was_folded_over():
     """Its octave tells, which a linear filter cannot hear. Unseen tones are put where they were."""
     ratio = 4
     network = small(ratio)
     fitted(network, ratio, pairs(24, ratio))
     optimiser = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], 3e-3)
-    loss = read_recipe_loss()
+    loss = read_recipe(RECIPE).loss
     for narrow, wide in pairs(120, ratio, seed=1):
         predicted = network(torch.from_numpy(narrow))
         total, _ = compute_loss(loss, predicted, torch.from_numpy(wide))
@@ -107,14 +110,7 @@ def test_it_learns_to_tell_a_partial_from_one_that_was_folded_over():
     assert told > linear + 2.0
 
 
-def read_recipe_loss():
-    import pathlib
-
-    recipe = pathlib.Path(__file__).parents[2] / "recipes" / "paper" / "unfolder.toml"
-    settings: TrainConfig = read_recipe(recipe)
-    return settings.loss
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("ratio", [2, 6])
 def test_the_graph_computes_the_same(ratio, tmp_path):
     network = small(ratio)
@@ -136,7 +132,7 @@ def test_ends_within_a_note_are_left_to_the_equaliser():
     assert added[:, -64:].abs().max() < 1e-2
 
 
-def test_silence_stays_silence_and_louder_is_exactly_louder():
+def test_silence_stays_silence():
     network = small()
     fitted(network, 4, pairs(4, 4))
     assert not network(torch.zeros(1, 5000)).any()

@@ -44,7 +44,8 @@ def main() -> None:
     for name, folder in (pair.split("=", 1) for pair in options.corpora):
         for ratio in options.ratio or [4, 6]:
             network, _ = load_exported(str(options.models / f"audiounet-{name}-{ratio}x.onnx"))
-            assert isinstance(network, AudioUNet)
+            if not isinstance(network, AudioUNet) or network.unfolding is None:
+                raise SystemExit(f"{name}, {ratio}x: the model there tells nothing apart")
             for split in CORPORA[name].splits:
                 judged = decode(read_corpus(folder), split, SAMPLE_RATE)
                 judged = spread_files(judged, LIMITS[name])

@@ -530,17 +530,27 @@ def margin_table(path: Path) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in measured["rows"]:
-        material = CORPORA[row["corpus"]]
-        split = f", {row['split']}" if len(material.splits) > 1 else ""
         reached = row["needed_hz"] is None
         lines.append(
-            f"| {material.title}{split}, {row['ratio']}x | {row['spline']:.2f} | "
+            f"| {_task(row)} | {row['spline']:.2f} | "
             f"{row['ideal']:.2f} | {row['aim']:.2f} | "
             + ("- | - | " if reached else f"{row['needed_hz']} Hz | {row['needed_share']:.0%} | ")
             + f"{row['floor_share']:.1%} | {row['below_floor_db']:.1f} |"
         )
+    return "\n".join([*lines, "", _measured(measured, path)])
+
+
+def _task(row: dict[str, Any]) -> str:
+    """The title of a task of the paper's suite: `Piano, test, 4x`."""
+    material = CORPORA[row["corpus"]]
+    split = f", {row['split']}" if len(material.splits) > 1 else ""
+    return f"{material.title}{split}, {row['ratio']}x"
+
+
+def _measured(measured: dict[str, Any], path: Path) -> str:
+    """Where figures come from."""
     where = f"commit {measured['commit']}; {measured['machine']}; {measured['date']}"
-    return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
+    return f"{where}. Figures: `{path.relative_to(PROJECT)}`."
 
 
 def filters_table(path: Path) -> str:
@@ -551,14 +561,11 @@ def filters_table(path: Path) -> str:
         "|---|---|---|---|---|",
     ]
     for row in measured["rows"]:
-        material = CORPORA[row["corpus"]]
-        split = f", {row['split']}" if len(material.splits) > 1 else ""
         lines.append(
-            f"| {material.title}{split}, {row['ratio']}x | {row['taps']} | {row['batches']} | "
+            f"| {_task(row)} | {row['taps']} | {row['batches']} | "
             f"{row['whole']:+.3f} | {row['middle']:+.3f} |"
         )
-    where = f"commit {measured['commit']}; {measured['machine']}; {measured['date']}"
-    return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
+    return "\n".join([*lines, "", _measured(measured, path)])
 
 
 def folds_table(path: Path) -> str:
@@ -569,15 +576,9 @@ def folds_table(path: Path) -> str:
         "|---|---|---|---|---|---|",
     ]
     for row in measured["rows"]:
-        material = CORPORA[row["corpus"]]
-        split = f", {row['split']}" if len(material.splits) > 1 else ""
         decibels = " | ".join(f"{row[kind]:+.3f}" for kind in ("equaliser", "network", "oracle"))
-        lines.append(
-            f"| {material.title}{split}, {row['ratio']}x | {decibels} | {row['lost']:.1f}% | "
-            f"{row['won']:.1f}% |"
-        )
-    where = f"commit {measured['commit']}; {measured['machine']}; {measured['date']}"
-    return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
+        lines.append(f"| {_task(row)} | {decibels} | {row['lost']:.1f}% | {row['won']:.1f}% |")
+    return "\n".join([*lines, "", _measured(measured, path)])
 
 
 def validation_table(path: Path) -> str:
@@ -592,8 +593,7 @@ def validation_table(path: Path) -> str:
         cells += [f"{row['similarity']:.3f}", f"{row['snr_loss_db']:.2f}", f"{row['tilt_db']:.2f}"]
         lines.append("| " + " | ".join(cells) + " |")
     where = f"split {measured['split']}, {measured['files']} recordings at each cutoff at most"
-    where += f"; commit {measured['commit']}; {measured['machine']}; {measured['date']}"
-    return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
+    return "\n".join([*lines, "", f"{where}; {_measured(measured, path)}"])
 
 
 def readout_table(path: Path) -> str:

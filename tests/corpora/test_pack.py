@@ -77,6 +77,8 @@ def test_what_cannot_be_packed_is_refused(corpus, tmp_path):
         pack(corpus, tmp_path / "b", {"tests": 1.0})
     with pytest.raises(SettingsError, match="above 0"):
         pack(corpus, tmp_path / "c", {"train": 1.0}, longest_s=0.0)
+    with pytest.raises(SettingsError, match="above 0"):
+        pack(corpus, tmp_path / "d", {"train": float("nan")})
     with pytest.raises(OutputError, match="there already"):
         pack(corpus, corpus, {"train": 1.0})
 

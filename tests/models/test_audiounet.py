@@ -144,3 +144,11 @@ def test_depth_and_width_as_in_the_paper():
     assert config.kernels == (65, 33, 17, 9, 9, 9)
     assert AudioUNetConfig(width=0.25).filters == (32, 64, 128, 128)
     assert config.stride == 128
+
+
+def test_nothing_is_drawn_where_there_is_nothing_to_fit():
+    def pairs():
+        raise AssertionError("a pair was drawn")
+        yield
+
+    small(depth=1).fit(pairs(), lambda wide: wide)

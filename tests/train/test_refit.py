@@ -23,6 +23,7 @@ from fullband.train.loop import train
 from fullband.train.refit import refit_exported
 from signals import pink_noise
 
+WEIGHTS = Path(__file__).parents[2] / "weights" / "paper"
 TINY = Path(__file__).parents[2] / "recipes" / "tiny.toml"
 
 
@@ -84,6 +85,9 @@ def test_what_cannot_be_refitted_is_refused(corpus, model, tmp_path):
     bare = export_model(build_model(settings), settings, "bare", tmp_path)
     with pytest.raises(ModelError, match=r"bare\.onnx: has no equaliser"):
         refit_exported(str(bare), str(corpus), "chebyshev", "two", tmp_path)
+    folding = WEIGHTS / "audiounet-piano-6x.onnx"
+    with pytest.raises(ModelError, match=r"piano-6x\.onnx: also tells apart"):
+        refit_exported(str(folding), str(corpus), "chebyshev-causal", "two", tmp_path)
     with pytest.raises(FullbandError, match="unknown degradation 'magic'"):
         refit_exported(str(model), str(corpus), "magic", "two", tmp_path)
     assert not (tmp_path / "two.onnx").exists()

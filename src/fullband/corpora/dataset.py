@@ -28,7 +28,7 @@ from fullband.degrade import degrade, draw, lower_rate
 from fullband.errors import AudioFileError, MissingFileError
 from fullband.models.spline import interpolate
 
-__all__ = ["Decoded", "PairDataset", "PairSettings", "decode", "default_cache"]
+__all__ = ["Decoded", "PairDataset", "PairSettings", "decode", "default_cache", "random_colour"]
 
 _FORMAT = 1  # raise it when decoding changes, so that old memory maps are not used
 _EDGE = 512  # samples around a patch that are degraded with it and then cut off
@@ -190,17 +190,37 @@ class PairDataset:
         return scaled
 
 
+def random_colour(
+    generator: np.random.Generator,
+    hz: np.ndarray,
+    points: np.ndarray,
+    most_db: float,
+    bend_db: float,
+    tilt_db: float,
+) -> np.ndarray:
+    """The gains of a smooth random equaliser: a tilt, and a bend at each of some points.
+
+    Args:
+        points: in octaves from 1 kHz.
+        bend_db, tilt_db: deviations of a bend, and of the tilt in an octave.
+        most_db: half of what a gain may come to.
+    """
+    octave = np.log2(np.maximum(hz, 60.0) / 1000.0)
+    bends = generator.normal(0, bend_db, len(points))
+    gain_db = generator.normal(0, tilt_db) * octave + np.interp(octave, points, bends)
+    gain: np.ndarray = 10 ** (np.clip(gain_db, -2 * most_db, 2 * most_db) / 20)
+    return gain
+
+
 def _coloured(
     generator: np.random.Generator, patch: Audio, sample_rate: int, most_db: float
 ) -> Audio:
-    """Through a smooth random equaliser: a tilt, and a bend every three quarters of an octave."""
+    """Through a random equaliser that bends every three quarters of an octave."""
     length = 2 * len(patch)  # twice, so that its response does not wrap around
     hz = np.fft.rfftfreq(length, 1 / sample_rate)
-    octave = np.log2(np.maximum(hz, 60.0) / 1000.0)
     points = np.arange(-4.5, 5.0, 0.75)
-    bends = np.interp(octave, points, generator.normal(0, most_db / 2, len(points)))
-    gain_db = np.clip(bends + generator.normal(0, most_db / 4) * octave, -2 * most_db, 2 * most_db)
-    spectrum = np.fft.rfft(patch, length) * 10 ** (gain_db / 20)
+    gain = random_colour(generator, hz, points, most_db, most_db / 2, most_db / 4)
+    spectrum = np.fft.rfft(patch, length) * gain
     coloured: Audio = np.fft.irfft(spectrum, length)[: len(patch)].astype(np.float32)
     return coloured
 

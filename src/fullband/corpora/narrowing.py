@@ -21,7 +21,7 @@ from fullband.audio.holes import HOLES_FROM_HZ
 from fullband.audio.level import model_gain
 from fullband.audio.resample import PASSED, resample
 from fullband.audio.samples import Audio
-from fullband.corpora.dataset import Decoded, PairSettings
+from fullband.corpora.dataset import Decoded, PairSettings, random_colour
 from fullband.corpora.notes import Notes
 from fullband.degrade.codec import Coding
 from fullband.degrade.response import bandlimit_spectrum, draw_response
@@ -258,11 +258,8 @@ class NarrowingDataset:
     def _colour(self, generator: np.random.Generator, frequency: np.ndarray) -> np.ndarray:
         """A smooth equalisation: a tilt and gentle bends over octaves."""
         most = self._settings.equaliser_db
-        octave = np.log2(np.maximum(frequency, 60.0) / 1000.0)
         points = np.arange(-4.5, 5.5, 1.0)
-        bends = generator.normal(0, most / 3, len(points))
-        gain_db = generator.normal(0, most / 6) * octave + np.interp(octave, points, bends)
-        gain: np.ndarray = 10 ** (np.clip(gain_db, -2 * most, 2 * most) / 20)
+        gain = random_colour(generator, frequency, points, most, most / 3, most / 6)
         return gain.astype(np.float32)
 
     def _floor_db(self, generator: np.random.Generator, frequency: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from fullband.audio.resample import resample
 from fullband.corpora.download import Report
 from fullband.corpora.manifest import read_corpus
 from fullband.corpora.notes import true_hz_of
+from fullband.corpora.splits import by_turns
 from fullband.corpora.table import Row, read_rows, write_rows
 from fullband.errors import OutputError, SettingsError
 
@@ -53,7 +54,7 @@ def pack(
         SettingsError: nothing of a split fits, or a length or rate makes no sense.
         OutputError: the target is not empty, or cannot be written.
     """
-    if longest_s <= 0 or any(size <= 0 for size in sizes_mib.values()):
+    if longest_s <= 0 or not all(size > 0 for size in sizes_mib.values()):
         raise SettingsError("a pack needs lengths and sizes above 0")
     corpus = read_corpus(folder)
     rows = {(row["split"], row["file"]): row for row in read_rows(folder)}
@@ -122,10 +123,5 @@ def _excerpt(
 
 def _by_turns(rows: list[Row]) -> list[Row]:
     """One of each speaker, then another of each, in an order that goes by no name."""
-    turns: dict[str, int] = {}
-    ordered = []
-    for row in sorted(rows, key=lambda row: hashlib.sha256(row["file"].encode()).digest()):
-        speaker = row.get("speaker") or row["file"]
-        turns[speaker] = turns.get(speaker, 0) + 1
-        ordered.append((turns[speaker], row))
-    return [row for _, row in sorted(ordered, key=lambda one: one[0])]
+    shuffled = sorted(rows, key=lambda row: hashlib.sha256(row["file"].encode()).digest())
+    return [shuffled[i] for i in by_turns([row.get("speaker") or row["file"] for row in shuffled])]

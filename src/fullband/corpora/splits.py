@@ -7,17 +7,27 @@ names. It has nothing to do with their content, needs no seed, and is the same o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fullband.corpora.table import Row
 from fullband.errors import SettingsError
 
-__all__ = ["JUDGED", "carve_valid", "share_out", "with_short_splits"]
+__all__ = ["JUDGED", "by_turns", "carve_valid", "share_out", "with_short_splits"]
 
 JUDGED = ("train", "valid", "test")
 """The splits that must not share a speaker or a piece."""
 
 _SHORT = 8  # a short split has every so-manieth file
+
+
+def by_turns(speakers: Sequence[str]) -> list[int]:
+    """Which comes when: the first of each speaker, then the second of each, and so on."""
+    turns: dict[str, int] = {}
+    order = []
+    for index, speaker in enumerate(speakers):
+        turns[speaker] = turns.get(speaker, 0) + 1
+        order.append((turns[speaker], index))
+    return [index for _, index in sorted(order)]
 
 
 def share_out(sizes: Mapping[str, float], shares: Mapping[str, float]) -> dict[str, str]:

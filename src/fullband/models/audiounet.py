@@ -159,9 +159,10 @@ class AudioUNet(Network):
 
     def fit(self, pairs: Iterable[tuple[Audio, Audio]], narrowed: Narrowed) -> None:
         """Fit the equaliser and the unfolding, where they are."""
+        if self.equaliser is None:
+            return  # and no pairs are drawn
         kept = list(pairs)
-        if self.equaliser is not None:
-            self.equaliser.fit(kept)
+        self.equaliser.fit(kept)
         if self.unfolding is not None:
             self.unfolding.fit(kept, narrowed)
 

@@ -51,7 +51,8 @@ def refit_exported(
         The path of the new ONNX file.
 
     Raises:
-        ModelError: there is no such model, or it has no equaliser.
+        ModelError: there is no such model, or it has no equaliser, or one is not all that it has
+            for its low-pass.
         OutputError: it would replace the model it is made from.
         MissingFileError, AudioFileError: the corpus is not there or cannot be read.
         SettingsError: the degradation is unknown.
@@ -66,6 +67,10 @@ def refit_exported(
     stored = next((one for one in proto.graph.initializer if one.name == _KERNELS), None)
     if stored is None or card.entry_rate is None:
         raise ModelError(f"{weights}: has no equaliser to solve for")
+    if card.architecture.get("name") == "unfolder" or card.architecture.get("unfold_frame"):
+        raise ModelError(
+            f"{weights}: also tells apart what one low-pass folded over; train it anew"
+        )
 
     data, run = DataConfig(corpus=corpus), RunConfig()
     if recipe := card.training.get("recipe"):

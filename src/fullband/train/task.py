@@ -22,6 +22,7 @@ from fullband.audio.spectrum import power_spectrogram
 from fullband.corpora.dataset import Decoded, PairDataset
 from fullband.corpora.narrowing import MOST_HOLES, Example, NarrowingDataset
 from fullband.corpora.notes import Notes
+from fullband.corpora.splits import by_turns
 from fullband.degrade import Degradation, degrade, lower_rate
 from fullband.errors import AudioFileError
 from fullband.evaluate.metrics import snr_db
@@ -213,13 +214,8 @@ def _judge(
 
 def _by_turns(notes: Notes) -> list[int]:
     """Recordings without holes, one of each speaker, then another of each."""
-    turns: dict[str, int] = {}
-    order = []
-    for index, speaker in enumerate(notes.speakers):
-        if notes.holes[index] < MOST_HOLES:
-            turns[speaker] = turns.get(speaker, 0) + 1
-            order.append((turns[speaker], index))
-    return [index for _, index in sorted(order)]
+    whole = [index for index, holes in enumerate(notes.holes) if holes < MOST_HOLES]
+    return [whole[turn] for turn in by_turns([notes.speakers[index] for index in whole])]
 
 
 def _tensor(array: np.ndarray, fabric: lightning_fabric.Fabric) -> Tensor:

@@ -118,6 +118,19 @@ def test_what_was_left_unfinished_is_decoded_again(folder, own_cache):
     assert index.is_file()
 
 
+def test_what_another_process_reads_is_not_written_to(folder, own_cache):
+    # A map that is cut off under its reader kills it with a bus error.
+    decode(read_corpus(folder), "test", 16_000)
+    (index,), (data,) = own_cache.glob("*.json"), own_cache.glob("*.npy")
+    with data.open("rb") as held:
+        before = os.fstat(held.fileno())
+        index.unlink()
+        decode(read_corpus(folder), "test", 16_000)
+        after = os.fstat(held.fileno())
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert data.stat().st_ino != before.st_ino
+
+
 def test_only_the_samples_and_their_index_are_kept(folder, own_cache):
     decoded_at(16_000, folder)
     assert sorted(path.suffix for path in own_cache.iterdir()) == [".json", ".npy"]

@@ -15,7 +15,7 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 
@@ -244,9 +244,10 @@ def _decode_to(
     data.parent.mkdir(parents=True, exist_ok=True)
     starts, levels = [0], []
     mark = secrets.token_hex(4)
-    raw, part = (path.with_name(f"{path.name}.{mark}.part") for path in (data, index))
+    decoded, part = (path.with_name(f"{path.name}.{mark}.part") for path in (data, index))
     try:
-        with raw.open("wb") as out:
+        with decoded.open("wb") as out:
+            _write_header(out, 0)
             for name in names:
                 audio, rate = read(corpus.folder / name)
                 mono = audio if audio.ndim == 1 else audio.mean(axis=0)
@@ -256,13 +257,20 @@ def _decode_to(
                     raise AudioFileError(f"{where}: nothing is left of it at {sample_rate} Hz")
                 levels.append(active_level_db(mono, sample_rate))
                 starts.append(starts[-1] + len(mono))
-                out.write(mono.tobytes())
-        samples = np.lib.format.open_memmap(data, "w+", np.float32, (starts[-1],))
-        samples[:] = np.memmap(raw, np.float32, "r")
-        samples.flush()
+                out.write(mono.astype(np.float32, copy=False).tobytes())
+            out.seek(0)
+            _write_header(out, starts[-1])
         described = {"starts": starts, "levels_db": levels}
         part.write_text(json.dumps(described), encoding="utf-8")
+        # Renamed, so that a process that reads what another decoded before keeps what it reads.
+        decoded.replace(data)
         part.replace(index)  # last: it marks completeness
     finally:
-        raw.unlink(missing_ok=True)
+        decoded.unlink(missing_ok=True)
         part.unlink(missing_ok=True)
+
+
+def _write_header(out: BinaryIO, samples: int) -> None:
+    """Of a `.npy` file of so many float32; numpy leaves room for a longer shape."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": (samples,)}
+    np.lib.format.write_array_header_1_0(out, header)

@@ -11,7 +11,7 @@ from fullband.corpora.manifest import read_corpus
 from fullband.corpora.notes import true_hz_of
 from fullband.corpora.pack import pack
 from fullband.corpora.table import read_rows, write_rows
-from fullband.errors import MissingFileError, OutputError, SettingsError
+from fullband.errors import AudioFileError, MissingFileError, OutputError, SettingsError
 from signals import noise, tone
 
 
@@ -81,6 +81,14 @@ def test_what_cannot_be_packed_is_refused(corpus, tmp_path):
         pack(corpus, tmp_path / "d", {"train": float("nan")})
     with pytest.raises(OutputError, match="there already"):
         pack(corpus, corpus, {"train": 1.0})
+
+
+def test_a_pack_that_fails_half_way_leaves_nothing(corpus, tmp_path):
+    (corpus / "5.wav").write_bytes(b"not audio")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(AudioFileError):
+        pack(corpus, tmp_path / "pack", {"train": 1.0})
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_the_command_says_what_it_packed(corpus, tmp_path, capsys):

@@ -22,6 +22,7 @@ from fullband.corpora.notes import true_hz_of
 from fullband.corpora.splits import by_turns
 from fullband.corpora.table import Row, read_rows, write_rows
 from fullband.errors import OutputError, SettingsError
+from fullband.folders import new_folder
 
 __all__ = ["Codec", "pack"]
 
@@ -56,27 +57,29 @@ def pack(
     """
     if longest_s <= 0 or not all(size > 0 for size in sizes_mib.values()):
         raise SettingsError("a pack needs lengths and sizes above 0")
-    corpus = read_corpus(folder)
-    rows = {(row["split"], row["file"]): row for row in read_rows(folder)}
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise OutputError(f"{target}: is there already; give a new folder")
+    corpus = read_corpus(folder)
+    rows = {(row["split"], row["file"]): row for row in read_rows(folder)}
     packed: list[Row] = []
-    for split, size_mib in sizes_mib.items():
-        left = size_mib * 2**20
-        names = _by_turns([rows[split, name] for name in corpus.split(split)])
-        taken = 0
-        for number, row in enumerate(names):
-            if report is not None:
-                report(f"packing {split}", number, len(names))
-            made = _excerpt(folder, target, row, longest_s, codec, kbps, left)
-            if made is None:
-                break
-            packed.append(made)
-            left -= int(made["bytes"])
-            taken += 1
-        if not taken:
-            raise SettingsError(f"{folder}: nothing of its split '{split}' fits {size_mib:g} MiB")
-    write_rows(target, packed)
+    with new_folder(target) as part:
+        for split, size_mib in sizes_mib.items():
+            left, taken = size_mib * 2**20, 0
+            names = _by_turns([rows[split, name] for name in corpus.split(split)])
+            for number, row in enumerate(names):
+                if report is not None:
+                    report(f"packing {split}", number, len(names))
+                made = _excerpt(folder, part, row, longest_s, codec, kbps, left)
+                if made is None:
+                    break
+                packed.append(made)
+                left -= int(made["bytes"])
+                taken += 1
+            if not taken:
+                raise SettingsError(
+                    f"{folder}: nothing of its split '{split}' fits {size_mib:g} MiB"
+                )
+        write_rows(part, packed)
     return packed
 
 

@@ -7,12 +7,10 @@ rate or alignment is the system's, and is refused or told rather than hidden.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
 import secrets
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,7 +21,8 @@ from fullband.audio.file import SUFFIXES, AudioReader, read, write
 from fullband.audio.formats import READ_ONLY
 from fullband.audio.level import active_level_db, busiest_start
 from fullband.audio.samples import Audio
-from fullband.errors import AudioFileError, MissingFileError, OutputError, SettingsError, reason
+from fullband.errors import AudioFileError, MissingFileError, OutputError, SettingsError
+from fullband.folders import new_folder
 from fullband.listening.anchors import ANCHORS_HZ, anchor
 from fullband.listening.session import REFERENCE, Item, Session, write_session
 from fullband.listening.welcome import WELCOME
@@ -102,7 +101,7 @@ def make_session(
         pairs = [(REFERENCE, name) for name in systems]
     notes: list[str] = []
     items = []
-    with _appearing(folder) as part:
+    with new_folder(folder) as part:
         (part / "stimuli").mkdir()
         for number, (name, files) in enumerate(paths.items(), start=1):
             if progress is not None:
@@ -282,21 +281,3 @@ def _make_item(
         round(20 * math.log10(gain), 3),
         {stimulus: f"stimuli/{number:04}-{stimulus}.wav" for stimulus in audio},
     )
-
-
-@contextlib.contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
-    """A new folder beside the target, which takes its name when the block ends without an error."""
-    part = folder.absolute().parent / f".{folder.name}-{secrets.token_hex(4)}.part"
-    try:
-        part.mkdir(parents=True)
-        yield part
-        if folder.is_dir():
-            folder.rmdir()  # it is empty, or this is refused
-        part.rename(folder)
-    except OSError as error:
-        if isinstance(error, (OutputError, MissingFileError)):
-            raise
-        raise OutputError(f"{folder}: cannot be written ({reason(error)})") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)

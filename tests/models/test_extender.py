@@ -324,19 +324,48 @@ def partials(pitch_hz: float, up_to_hz: float, seconds: float = 1.0) -> np.ndarr
     return sum(tone(number * pitch_hz, seconds, 48_000) for number in numbers) / 30
 
 
+def share_on_partials(new: torch.Tensor, pitch_hz: float) -> float:
+    """Of a new band's power from 8.5 to 11 kHz."""
+    middle = new[12_000:36_000].numpy()
+    power = np.abs(np.fft.rfft(middle * np.hanning(len(middle)))) ** 2
+    hz = np.linspace(0, 24_000, len(power))
+    above = (hz > 8500) & (hz < 11_000)
+    near = np.abs(hz - pitch_hz * np.round(hz / pitch_hz)) < 40
+    return float(power[above & near].sum() / power[above].sum())
+
+
 @pytest.mark.parametrize("pitch_hz", [277.2, 311.1, 350.0])
 def test_in_tune_partials_are_copied_onto_partials(pitch_hz):
     # A piece of 4 kHz would put them anywhere; its width has to be a multiple of the pitch.
     audio = partials(pitch_hz, 8000)
     for tuned in (True, False):
         network = small(replace(IN_TUNE, in_tune=tuned), lively=False)
-        new = added(network, audio, 8000.0)[0, 12_000:36_000].numpy()
-        power = np.abs(np.fft.rfft(new * np.hanning(len(new)))) ** 2
-        hz = np.linspace(0, 24_000, len(power))
-        above = (hz > 8500) & (hz < 11_000)
-        near = np.abs(hz - pitch_hz * np.round(hz / pitch_hz)) < 40
-        share = power[above & near].sum() / power[above].sum()
-        assert (share > 0.8) == tuned
+        new = added(network, audio, 8000.0)[0]
+        assert (share_on_partials(new, pitch_hz) > 0.8) == tuned
+
+
+def test_in_tune_channels_are_tuned_together():
+    # Tones in the left channel alone, and the same noise in both. Were only the left one tuned, its
+    # noise would be copied from elsewhere, and nothing be left of what the two share.
+    network = small(IN_TUNE, lively=False)
+    hiss = band(noise(1, 48_000, rms=0.1), 48_000, 0, 8000)
+    left = partials(311.1, 8000) + hiss
+    together = added(network, np.stack([left, hiss]), 8000.0)
+    alone = [added(network, each, 8000.0)[0] for each in (left, hiss)]
+    assert correlation(*together) > 0.5
+    assert correlation(*alone) < 0.1
+
+
+def correlation(first: torch.Tensor, second: torch.Tensor) -> float:
+    """Of the middles of two seconds."""
+    return float(np.corrcoef(first[12_000:36_000].numpy(), second[12_000:36_000].numpy())[0, 1])
+
+
+def test_in_tune_recordings_of_a_batch_are_tuned_by_themselves_in_training():
+    network = small(IN_TUNE, lively=False).train()
+    batch = np.stack([partials(pitch_hz, 8000) for pitch_hz in (277.2, 350.0)])
+    expected = torch.cat([added(network, one, 8000.0) for one in batch])
+    torch.testing.assert_close(added(network, batch, 8000.0), expected)
 
 
 def test_in_tune_noise_is_copied_as_ever():

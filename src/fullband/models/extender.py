@@ -170,6 +170,9 @@ class Extender(Network):
 
     The bandwidth says for each frame (every `hop` samples, the first at sample 0) where the input's
     content ends, in Hz; the last holds for all further frames, so N = 1 gives one for all.
+
+    Where it copies pieces in tune, a batch is the channels of one recording, which are tuned
+    together; in training (`train()`), recordings of their own.
     """
 
     takes_bandwidth = True
@@ -305,7 +308,8 @@ class Extender(Network):
 
     def _width_in_tune(self, power: Tensor, end: Tensor, piece: Tensor) -> Tensor:
         """The width, of some, that puts partials onto partials: where the top of the kept band
-        looks most like what lies so far below. Steady partials count, and others blur.
+        looks most like what lies so far below. Steady partials count, and others blur. Channels
+        of a recording are asked together: one sound has its partials in the same places in both.
 
         Shape: power `[B, N, F]`, end and piece `[B, N, 1]`, to `[B, N, 1]`.
         """
@@ -326,13 +330,23 @@ class Extender(Network):
         likeness = []
         for number in range(_WIDTHS):
             below = lower[..., 2 * number : 2 * number + _COMPARED]
-            both = (top * top).sum(-1) * (below * below).sum(-1)
-            likeness.append((top * below).sum(-1) * torch.rsqrt(both + 1e-4))
+            likewise, own, belows = (
+                self._over_channels((one * other).sum(-1))
+                for one, other in ((top, below), (top, top), (below, below))
+            )
+            likeness.append(likewise * torch.rsqrt(own * belows + 1e-4))
         likeness[0] = likeness[0].clamp(min=_IN_TUNE)
         best = torch.stack(likeness, dim=-1)
         narrower = 2.0 * torch.arange(_WIDTHS, device=end.device)
         best = torch.where(narrower <= piece / 2.0, best, -2.0)
         return piece - 2.0 * best.argmax(-1, keepdim=True)
+
+    def _over_channels(self, x: Tensor) -> Tensor:
+        """Summed over what is in a batch. In training, where those are no channels, as it was.
+
+        Shape: `[B, N]` to the same.
+        """
+        return x if self.training else x.sum(0, keepdim=True).expand_as(x)
 
     def _source(self, end: Tensor, piece: Tensor) -> Tensor:
         """Which bin is copied to each: the top of the kept band goes upwards, piece by piece.

@@ -55,25 +55,25 @@ export async function enhance(channels, analysis, network, detail = 1, progress 
     stopHz === null ? null : highpassKernel(modelRate, stopHz, crossoverWidthHz(bandwidthHz)),
   );
   const starts = bands.map((band) => band.start);
+  const told = (positions) => bandwidthsAt(bands, positions);
+  const gains = analysis.channelLevelsDb.map((db) => modelGain(Math.max(db, quietestDb)));
+  const sources = channels.map((channel) => withoutMirror(channel, analysis));
+  const allKept = sources.map((source) => resample(source, sampleRate, targetRate));
+  const bases =
+    modelRate === targetRate
+      ? allKept
+      : sources.map((source) => resample(source, sampleRate, modelRate));
+  const seen = bases.map((base, number) => base.map((value) => value * gains[number]));
+  const allBeyond = await network.run(seen, told, progress);
   const wide = [];
-  const allKept = [];
-  for (const [number, channel] of channels.entries()) {
-    const gain = modelGain(Math.max(analysis.channelLevelsDb[number], quietestDb));
-    const source = withoutMirror(channel, analysis);
-    const kept = resample(source, sampleRate, targetRate);
-    const base = modelRate === targetRate ? kept : resample(source, sampleRate, modelRate);
-    const seen = base.map((value) => value * gain);
-    const told = (positions) => bandwidthsAt(bands, positions);
-    const beyond = await network.run(seen, told, (part) =>
-      progress((number + part) / channels.length),
-    );
+  for (const [number, beyond] of allBeyond.entries()) {
+    const [base, gain, kept] = [bases[number], gains[number], allKept[number]];
     for (let i = 0; i < beyond.length; i++) beyond[i] = (beyond[i] / gain - base[i]) * detail;
     const filteredBand = switched(beyond, kernels, starts, roundEven(FADE_S * modelRate));
     const newBand = resample(filteredBand, modelRate, targetRate);
     const sum = new Float32Array(kept.length);
     for (let i = 0; i < sum.length; i++) sum[i] = kept[i] + (newBand[i] ?? 0);
     wide.push(sum);
-    allKept.push(kept);
   }
   return { wide, kept: allKept, sampleRate: targetRate, added };
 }

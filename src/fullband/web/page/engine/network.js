@@ -19,38 +19,57 @@ class Blocks {
     Object.assign(this, { ort, session, card });
   }
 
-  /** One channel at the model's rate and level. `told` says where content ends at positions. */
-  async run(samples, told, progress) {
+  /** Channels at the model's rate and level. `told` says where content ends at positions. */
+  async run(channels, told, progress) {
     const { stride, bandwidth_range_hz: range } = this.card;
     const context = Math.ceil(this.card.context / stride) * stride;
-    const most = Math.max(BLOCK_SAMPLES, CONTEXTS * this.card.context);
+    const most = Math.max(BLOCK_SAMPLES / channels.length, CONTEXTS * this.card.context);
     const block = Math.max(stride, Math.floor(most / stride) * stride);
-    const result = new Float32Array(samples.length);
-    for (let at = 0; at < samples.length; at += block) {
+    const length = channels[0].length;
+    const results = channels.map(() => new Float32Array(length));
+    for (let at = 0; at < length; at += block) {
       const first = Math.max(0, at - context);
-      const stop = Math.min(samples.length, at + block);
-      const window = samples.slice(first, Math.min(samples.length, stop + context));
+      const stop = Math.min(length, at + block);
+      const end = Math.min(length, stop + context);
+      const windows = channels.map((samples) => samples.slice(first, end));
       const positions = Array.from(
-        { length: 1 + Math.floor(window.length / stride) },
+        { length: 1 + Math.floor((end - first) / stride) },
         (_, i) => first + i * stride,
       );
       const bandwidths = told(positions);
       const wide = bandwidths.every((hz) => hz >= range[1])
-        ? window
-        : await this.runWindow(window, bandwidths);
-      result.set(wide.subarray(at - first, stop - first), at);
-      progress(stop / samples.length);
+        ? windows
+        : await this.runWindows(windows, bandwidths);
+      for (const [number, result] of results.entries()) {
+        result.set(wide[number].subarray(at - first, stop - first), at);
+      }
+      progress(stop / length);
     }
-    return result;
+    return results;
   }
 
-  async runWindow(window, bandwidths) {
+  /* Two by two, as channels come in pairs, and models may listen to both. */
+  async runWindows(windows, bandwidths) {
     const { ort } = this;
-    const { wide } = await this.session.run({
-      audio: new ort.Tensor("float32", window, [1, window.length]),
-      bandwidth_hz: new ort.Tensor("float32", bandwidths, [1, bandwidths.length]),
-    });
-    return wide.data;
+    const results = [];
+    for (let number = 0; number < windows.length; number += 2) {
+      const pair = windows.slice(number, number + 2);
+      const size = pair[0].length;
+      const audio = new Float32Array(pair.length * size);
+      const ends = new Float32Array(pair.length * bandwidths.length);
+      for (const [channel, window] of pair.entries()) {
+        audio.set(window, channel * size);
+        ends.set(bandwidths, channel * bandwidths.length);
+      }
+      const { wide } = await this.session.run({
+        audio: new ort.Tensor("float32", audio, [pair.length, size]),
+        bandwidth_hz: new ort.Tensor("float32", ends, [pair.length, bandwidths.length]),
+      });
+      for (let channel = 0; channel < pair.length; channel++) {
+        results.push(wide.data.subarray(channel * size, (channel + 1) * size));
+      }
+    }
+    return results;
   }
 }
 
@@ -59,7 +78,16 @@ class Steps {
     Object.assign(this, { ort, session, card });
   }
 
-  async run(samples, told, progress) {
+  async run(channels, told, progress) {
+    const results = [];
+    for (const [number, samples] of channels.entries()) {
+      const part = (done) => progress((number + done) / channels.length);
+      results.push(await this.runChannel(samples, told, part));
+    }
+    return results;
+  }
+
+  async runChannel(samples, told, progress) {
     const { ort } = this;
     const { stride, memory: size } = this.card;
     const length = (Math.ceil(samples.length / stride) + 1) * stride; /* a stride comes late */

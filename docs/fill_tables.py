@@ -572,12 +572,14 @@ def folds_table(path: Path) -> str:
     """What telling apart around the fold gains over the ideal low-pass, and what it could."""
     measured = json.loads(path.read_text(encoding="utf-8"))
     lines = [
-        "| task | equaliser | network's gains | best gains | lost below | won above |",
-        "|---|---|---|---|---|---|",
+        "| task | files | equaliser | network's gains | best gains | lost below | won above |",
+        "|---|---|---|---|---|---|---|",
     ]
+    forms = {kind: "{:+.3f}" for kind in ("equaliser", "network", "oracle")}
+    forms |= {kind: "{:.1f}%" for kind in ("lost", "won")}
     for row in measured["rows"]:
-        decibels = " | ".join(f"{row[kind]:+.3f}" for kind in ("equaliser", "network", "oracle"))
-        lines.append(f"| {_task(row)} | {decibels} | {row['lost']:.1f}% | {row['won']:.1f}% |")
+        cells = [form.format(row[kind]) if kind in row else "-" for kind, form in forms.items()]
+        lines.append(" | ".join([f"| {_task(row)}", str(row["files"]), *cells]) + " |")
     return "\n".join([*lines, "", _measured(measured, path)])
 
 

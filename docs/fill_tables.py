@@ -3,9 +3,9 @@
     python docs/fill_tables.py [--check]
 
 A table stands between `<!-- KIND: PATH -->` and `<!-- end -->`, KIND being rows, bands, speed,
-training, systems, margin, filters, folds, readout, content, kill, batches, parts, hostile, calls,
-load, compression, voices, paper, scale, sensitivity, validation or speech and PATH relative to
-the project; everything between is replaced. For a suite it is `paper: PATH METHOD METRIC`,
+training, systems, steps, margin, filters, folds, readout, content, kill, batches, parts, hostile,
+calls, load, compression, voices, paper, scale, sensitivity, validation or speech and PATH relative
+to the project; everything between is replaced. For a suite it is `paper: PATH METHOD METRIC`,
 `sensitivity: PATH METRIC`, and, of speech or of music, `speech: PATH TABLE WORDS`, see
 `fullband.evaluate.judge.judge_table`, or `speech: PATH speed`, `oracle` or `detail`. With --check
 nothing is written, and a document whose tables are not those of the stored rows is an error.
@@ -38,7 +38,7 @@ DOCUMENTS = (
     "docs/web.md",
 )
 _TABLE = re.compile(
-    r"(<!-- (rows|speed|content|training|systems|bands|paper|sensitivity|margin|filters|folds"
+    r"(<!-- (rows|speed|content|training|systems|steps|bands|paper|sensitivity|margin|filters|folds"
     r"|readout|validation|speech|kill|batches|parts|hostile|scale|calls|load|compression|voices"
     r"|page): "
     r"(\S+)((?: \S+)*?) -->\n)"
@@ -89,6 +89,7 @@ def filled(text: str) -> str:
             "rows": rows_table,
             "scale": scale_table,
             "speed": speed_table,
+            "steps": steps_table,
             "systems": systems_table,
             "training": training_table,
             "voices": voices_table,
@@ -509,6 +510,17 @@ def systems_table(path: Path) -> str:
     return "\n".join([*lines, "", f"{where}. Figures: `{path.relative_to(PROJECT)}`."])
 
 
+def steps_table(path: Path) -> str:
+    """What a step of a training takes, and a whole one."""
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    lines = ["| width | parameters | a step, s | 400 epochs, days |", "|---|---|---|---|"]
+    for row in measured["rows"]:
+        cells = [f"{row['width']:g}", f"{row['parameters']:,}", f"{row['step_s']:.2f}"]
+        lines.append("| " + " | ".join([*cells, f"{row['days']:.1f}"]) + " |")
+    where = f"{measured['cores']} cores, load {measured['load_before']} before"
+    return "\n".join([*lines, "", f"{where}; {_measured(measured, path)}"])
+
+
 def bands_table(path: Path) -> str:
     """The energy of each system's error by band."""
     measured = json.loads(path.read_text(encoding="utf-8"))
@@ -575,8 +587,8 @@ def folds_table(path: Path) -> str:
         "| task | files | equaliser | network's gains | best gains | lost below | won above |",
         "|---|---|---|---|---|---|---|",
     ]
-    forms = {kind: "{:+.3f}" for kind in ("equaliser", "network", "oracle")}
-    forms |= {kind: "{:.1f}%" for kind in ("lost", "won")}
+    forms = dict.fromkeys(("equaliser", "network", "oracle"), "{:+.3f}")
+    forms |= dict.fromkeys(("lost", "won"), "{:.1f}%")
     for row in measured["rows"]:
         cells = [form.format(row[kind]) if kind in row else "-" for kind, form in forms.items()]
         lines.append(" | ".join([f"| {_task(row)}", str(row["files"]), *cells]) + " |")

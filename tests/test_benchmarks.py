@@ -32,6 +32,7 @@ def benchmark(name: str):
 margin_oracle = benchmark("margin_oracle")
 detail_curve = benchmark("detail_curve")
 speech_or_music = benchmark("speech_or_music")
+paper_training = benchmark("paper_training")
 
 
 def two_tones():
@@ -196,3 +197,15 @@ def test_what_a_sender_does_is_scored_at_the_rate_it_really_took(tmp_path):
     assert decoded["kbps"] == widened["kbps"] == pytest.approx(12, rel=0.15)
     assert (decoded["widened"], widened["widened"]) == (0, 1)
     assert widened["lsd"] < decoded["lsd"] - 1  # there is a band above 8 kHz now
+
+
+def test_what_a_training_takes_is_counted_in_days():
+    # 400 times 24 minutes are 576,000 s; a step is 4.096 s of audio: as fast as it is heard.
+    assert paper_training.days(4.096) == pytest.approx(576_000 / 86_400)
+
+
+def test_a_step_of_a_small_network_is_timed():
+    parameters, seconds = paper_training.step_of(1 / 64, 1)
+    model = build_model({"name": "audiounet", "ratio": 4, "width": 1 / 64})
+    assert parameters == sum(part.numel() for part in model.parameters())
+    assert 0 < seconds < 60

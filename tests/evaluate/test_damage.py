@@ -37,6 +37,17 @@ def test_the_decoded_audio_itself_stands_beside_what_is_made_of_it(piece):
     assert 5 < rows[0]["snr_db"] < 40
 
 
+def test_decoded_audio_that_was_scored_before_gets_no_row(piece):
+    def enhance(coded, rate):
+        return resample(coded, rate, RATE)
+
+    coding = Coding("mp3", 64)
+    both = score_damage([piece], coding, "same", enhance, "music", listen=0)
+    after = score_damage([piece], coding, "same", enhance, "music", 0, known={"piece.wav"})
+    assert [row["system"] for row in after] == ["same"]
+    assert after[0]["lsd"] == both[1]["lsd"]
+
+
 def test_voice_is_mono_and_telephones_have_8_khz(piece):
     given = []
 
@@ -65,7 +76,8 @@ def test_a_table_has_before_and_after_and_counts_what_fell():
         scores = {"snr_db": 10.0, "lsd": 1.0, "visqol": visqol, "dnsmos": float("nan")}
         return {"corpus": "x", "coding": "mp3:64", "system": system, "file": file, **scores}
 
-    rows = [row(CODED, "a", 3.0), row(CODED, "b", 4.0), row(CODED, "c", float("nan"))]
+    # The third was heard before only, and does not count.
+    rows = [row(CODED, "a", 3.0), row(CODED, "b", 4.0), row(CODED, "c", 1.0)]
     rows += [row("m", "a", 3.5), row("m", "b", 3.9), row("m", "c", float("nan"))]
     last = damage_table(rows, "m").splitlines()[-1]
     assert last == (

@@ -7,7 +7,7 @@ compared in mono, and a row has every measure before (`coded`) and after (the mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from fullband.evaluate.cutoffs import SAMPLE_RATE, Recording
 from fullband.evaluate.metrics import score
 from fullband.evaluate.perceptual import Kind, dnsmos, visqol
 from fullband.evaluate.run import fit_length
-from fullband.evaluate.stored import Rows, mean_of
+from fullband.evaluate.stored import Rows
 
 __all__ = ["CODED", "CODINGS", "REACH_HZ", "damage_table", "score_damage"]
 
@@ -51,6 +51,7 @@ def score_damage(
     enhance: Callable[[Audio, int], Audio],
     kind: Kind,
     listen: int,
+    known: Collection[str] = (),
 ) -> Rows:
     """Two rows for each recording: the decoded audio, and what a system makes of it.
 
@@ -58,6 +59,7 @@ def score_damage(
         name: of the system.
         enhance: decoded audio `[C, T]` and its rate to `[C, T']` at 48 kHz.
         listen: on so many of the recordings, the first, ViSQOL and DNSMOS too.
+        known: files whose decoded audio was scored before and gets no row.
 
     Raises:
         DependencyError: PyAV is not installed.
@@ -69,7 +71,9 @@ def score_damage(
         if kind == "speech" or coding.telephone:
             wide = wide.mean(axis=0, keepdims=True)
         coded, rate = coding.apply(wide, SAMPLE_RATE)
-        outputs = {CODED: resample(coded, rate, SAMPLE_RATE), name: enhance(coded, rate)}
+        outputs = {name: enhance(coded, rate)}
+        if recording.file not in known:
+            outputs = {CODED: resample(coded, rate, SAMPLE_RATE), **outputs}
         for system, output in outputs.items():
             # Above what the original is to be believed to, nothing is compared.
             made = fit_length(recording.cut(output.mean(axis=0)), wide.shape[1])
@@ -94,7 +98,8 @@ def score_damage(
 def damage_table(rows: Rows, model: str) -> str:
     """A line for each corpus and coding: every measure before and after, and how often ViSQOL fell.
 
-    A recording has fallen where its ViSQOL is lower after by more than the second decimal shows.
+    Means are over recordings that were measured both before and after. A recording has fallen where
+    its ViSQOL is lower after by more than the second decimal shows.
     """
     heading = ("SNR", "lsd", "ViSQOL", "DNSMOS")
     lines = [
@@ -105,23 +110,21 @@ def damage_table(rows: Rows, model: str) -> str:
     for row in rows:
         cells.setdefault((row["corpus"], row["coding"]), []).append(row)
     for (corpus, coding), own in cells.items():
-        shown = []
-        for metric in ("snr_db", "lsd", "visqol", "dnsmos"):
-            pair = [
-                mean_of((row for row in own if row["system"] == system), metric)
-                for system in (CODED, model)
-            ]
-            shown.append(" / ".join("-" if np.isnan(one) else f"{one:.2f}" for one in pair))
         before, after = (
-            {row["file"]: row["visqol"] for row in own if row["system"] == system}
+            {row["file"]: row for row in own if row["system"] == system}
             for system in (CODED, model)
         )
-        heard = [file for file in before if not np.isnan(before[file] - after.get(file, np.nan))]
-        fell = sum(after[file] < before[file] - 0.005 for file in heard)
-        files = len(before)
+        shown = []
+        for metric in ("snr_db", "lsd", "visqol", "dnsmos"):
+            pairs = [
+                (before[file][metric], after[file][metric]) for file in before if file in after
+            ]
+            pairs = [pair for pair in pairs if not np.isnan(pair).any()]
+            if metric == "visqol":
+                fell = f"{sum(last < first - 0.005 for first, last in pairs)} of {len(pairs)}"
+            means = np.mean(pairs, axis=0) if pairs else ()
+            shown.append(" / ".join(f"{mean:.2f}" for mean in means) or "- / -")
         lines.append(
-            f"| {corpus} | {coding} | {files} | "
-            + " | ".join(shown)
-            + f" | {fell} of {len(heard)} |"
+            f"| {corpus} | {coding} | {len(before)} | " + " | ".join(shown) + f" | {fell} |"
         )
     return "\n".join(lines)

@@ -49,7 +49,7 @@ from fullband.evaluate.cutoffs import (
     source_table,
     verdict_table,
 )
-from fullband.evaluate.damage import CODINGS, REACH_HZ, damage_table, score_damage
+from fullband.evaluate.damage import CODED, CODINGS, REACH_HZ, damage_table, score_damage
 from fullband.evaluate.paper import CORPORA, LEARNED, Stored, read_suite
 from fullband.evaluate.perceptual import Kind
 from fullband.evaluate.published import (
@@ -322,7 +322,7 @@ def evaluate_damage(
     again: bool = False,
     kind: Kind = "speech",
 ) -> None:
-    """Score the model on what codecs at low rates leave, beside that itself.
+    """Score the model on what codecs at low rates leave, beside that itself, which is scored once.
 
     Args: see `evaluate_cutoffs`; a cell is called `damage/CORPUS-CODING`.
 
@@ -336,8 +336,9 @@ def evaluate_damage(
 
     path = rows_folder / "damage.csv"
     for corpus, folder, coding in _cells("damage", corpora, CODINGS[kind], only, progress):
-        where = {"corpus": corpus, "coding": str(coding), "system": judged.name}
-        stored = [row for row in read_kept(path) if where.items() <= row.items()]
+        cell = {"corpus": corpus, "coding": str(coding)}
+        kept = [row for row in read_kept(path) if cell.items() <= row.items()]
+        stored = [row for row in kept if row["system"] == judged.name]
         recordings = choose_recordings(folder, split, REACH_HZ, limit or _DAMAGED_FILES, kind)
         files = {recording.file for recording in recordings}
         listened = sum(not np.isnan(row["visqol"]) for row in stored)
@@ -345,7 +346,15 @@ def evaluate_damage(
         same = judged.has(stored) and files <= {row["file"] for row in stored}
         if same and enough and not again:
             continue
-        rows = score_damage(recordings, coding, judged.name, enhance, kind, perceptual)
+        heard = {recording.file for recording in recordings[:perceptual]}
+        known = {
+            row["file"]
+            for row in kept
+            if row["system"] == CODED
+            and not (row["file"] in heard and np.isnan(row["visqol"]))
+            and not again
+        }
+        rows = score_damage(recordings, coding, judged.name, enhance, kind, perceptual, known)
         origin = {"model_sha256": judged.sha256, **provenance()}
         rows = [{"corpus": corpus, **row, **origin} for row in rows]
         keep(rows, path, ("corpus", "coding", "system", "file"))

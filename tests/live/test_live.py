@@ -303,6 +303,15 @@ class VirtualCard(types.ModuleType):
         return "0 a microphone\n1 a speaker"
 
 
+@pytest.fixture
+def ctrl_c():
+    """That is heard, also where these tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_from_a_microphone_to_a_speaker(monkeypatch):
     played = voice(1.5, 16_000)
     card = VirtualCard(played)

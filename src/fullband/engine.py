@@ -46,7 +46,7 @@ DEFAULT_MODEL = "speech"
 _BLOCK_SAMPLES = 1 << 16  # over all channels; with ~100 floats per sample inside the network
 _CONTEXTS = 8  # or so many contexts to a block, so that most of the work is not context
 _STEPS = 128  # strides that a streaming model takes at a time where all of a recording is there
-_WINDOW_SAMPLES = 1 << 18  # channels beyond that are run one after the other
+_WINDOW_SAMPLES = 1 << 18  # of a block of all channels, where the network is a small one
 
 
 def available_cores() -> int:

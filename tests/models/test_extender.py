@@ -334,6 +334,11 @@ def share_on_partials(new: torch.Tensor, pitch_hz: float) -> float:
     return float(power[above & near].sum() / power[above].sum())
 
 
+def correlation(first: torch.Tensor, second: torch.Tensor) -> float:
+    """Of the middle halves of two bands of one second each."""
+    return float(np.corrcoef(first[12_000:36_000].numpy(), second[12_000:36_000].numpy())[0, 1])
+
+
 @pytest.mark.parametrize("pitch_hz", [277.2, 311.1, 350.0])
 def test_in_tune_partials_are_copied_onto_partials(pitch_hz):
     # A piece of 4 kHz would put them anywhere; its width has to be a multiple of the pitch.
@@ -354,11 +359,6 @@ def test_in_tune_channels_are_tuned_together():
     alone = [added(network, each, 8000.0)[0] for each in (left, hiss)]
     assert correlation(*together) > 0.5
     assert correlation(*alone) < 0.1
-
-
-def correlation(first: torch.Tensor, second: torch.Tensor) -> float:
-    """Of the middles of two seconds."""
-    return float(np.corrcoef(first[12_000:36_000].numpy(), second[12_000:36_000].numpy())[0, 1])
 
 
 def test_in_tune_recordings_of_a_batch_are_tuned_by_themselves_in_training():

@@ -15,7 +15,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 LADDER = (
     ("errors", "version"),
-    ("settings", "manifest", "workers"),
+    ("settings", "manifest", "workers", "folders"),
     ("audio",),
     ("degrade", "models", "losses"),
     ("card",),

@@ -58,10 +58,11 @@ def test_by_matrices_as_by_the_fast_transform(monkeypatch, hop):
     torch.testing.assert_close(fourier.inverse(*odd_ones), back, rtol=0, atol=2e-6)
 
 
+@pytest.mark.parametrize("to_nyquist", [False, True])
 @pytest.mark.parametrize("hop", [48, 160, 220, 480])
-def test_in_a_graph_as_in_training(monkeypatch, hop):
+def test_in_a_graph_as_in_training(monkeypatch, hop, to_nyquist):
     # Steps that a graph takes in other ways: what is said spread over bins, and smoothed energies.
-    network = small(ExtenderConfig(100 * hop, hop, width=8, depth=1))
+    network = small(ExtenderConfig(100 * hop, hop, width=8, depth=1, to_nyquist=to_nyquist))
     hidden, energy = torch.randn(2, 3, 8), torch.rand(2, 3, hop + 1)
     said, smooth = network._say(hidden), _smooth(energy, 4)
     monkeypatch.setattr(EXPORTING, lambda: True)
@@ -113,6 +114,24 @@ def test_nothing_is_added_in_the_topmost_bins():
     real, imaginary = ShortTimeFourier(HOP)(torch.from_numpy(new)[None])
     power = (real.square() + imaginary.square()).mean(dim=1)[0]
     assert float(power[-4:].mean()) < 3e-3 * float(power[-20:-12].mean())
+
+
+def test_up_to_nyquist_what_is_said_highest_up_holds():
+    # 160 bins of 50 Hz: the 37th band of four is the last that lies below the six topmost bins, and
+    # whatever is said above it does not count.
+    network = small(replace(SMALL, to_nyquist=True), lively=False)
+    with torch.no_grad():
+        network.leave.weight.zero_()
+        bias = network.leave.bias.view(4, -1)
+        bias[0], bias[1], bias[2] = -9.0, 0.0, 1.0
+        bias[0, 35:38], bias[0, 38:] = -3.0, 3.0
+    new = added(network, noise(1, RATE), 3000.0)
+    real, imaginary = ShortTimeFourier(HOP)(new)
+    level_db = 10 * torch.log10((real.square() + imaginary.square()).mean(dim=1)[0])
+    top = level_db[150:]  # 7.5 to 8 kHz
+    assert float(top.max() - top.min()) < 4
+    assert float(top.mean()) == pytest.approx(10 * np.log10(np.exp(-6)), abs=2)
+    assert float(level_db[100:130].mean()) < float(top.mean()) - 40
 
 
 def test_a_shift_by_the_stride_shifts_the_output():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -100,6 +102,21 @@ def test_the_level_that_is_said_is_the_level_of_the_new_band():
         new = added(saying(-40.0), audio, 4000.0)[0].numpy()
         said_db = -40.0 + 10 * np.log10((7000 - 4500) / 8000)
         assert rms_db(band(new, RATE, 4500, 7000)) == pytest.approx(said_db, abs=1.0)
+
+
+def test_up_to_nyquist_what_is_said_highest_up_holds():
+    # The two topmost bands of 200 Hz are shut, or speak with the voice of the one below.
+    shut, network = saying(-40.0), Translator(replace(SMALL, to_nyquist=True)).eval()
+    network.load_state_dict(shut.state_dict())
+    with torch.no_grad():
+        network.leave.bias[-2:] = 0.0  # whatever is said there does not count
+    audio = band(0.1 * noise(2, RATE), RATE, 0, 4000)
+    open_db, shut_db = (
+        rms_db(band(added(each, audio, 4000.0)[0].numpy(), RATE, 7700, 7990))
+        for each in (network, shut)
+    )
+    assert open_db == pytest.approx(-40.0 + 10 * np.log10(290 / 8000), abs=1.5)
+    assert shut_db < open_db - 20
 
 
 def test_a_shift_by_the_stride_shifts_the_output():

@@ -31,7 +31,7 @@ __all__ = ["MOST_HOLES", "Example", "NarrowingDataset", "VarySettings"]
 
 _USUAL_HZ = (2000.0, 3400.0, 4000.0, 5512.5, 6000.0, 8000.0, 11025.0, 12000.0, 16000.0)
 MOST_HOLES = 0.035  # a tenth as many is what noise has by itself
-_RISING = 0.5  # so many noise floors have a slope over frequency beside that over octaves
+_RISING = 0.75  # so many noise floors have a slope over frequency beside that over octaves
 _LEAST_NEW_HZ = 1000.0  # a patch has to be true for so much above its cutoff
 _TELEPHONE_HZ = 300.0  # below it a telephone passes next to nothing
 _FLOOR_POINTS = 129  # frequencies at which a noise floor is told of
@@ -274,7 +274,7 @@ class NarrowingDataset:
         colour_db = generator.uniform(-5.0, 3.0) * octave
         colour_db += np.interp(octave, points, generator.normal(0, 2.5, len(points)))
         if generator.random() < _RISING:
-            colour_db += generator.uniform(-10.0, 20.0) * frequency / frequency[-1]
+            colour_db += generator.uniform(-5.0, 30.0) * frequency / frequency[-1]
         floor_db: np.ndarray = generator.uniform(low, high) + np.clip(colour_db, -40, 40)
         return floor_db
 

@@ -10,6 +10,7 @@ from fullband.corpora.ljspeech import LJSPEECH
 from fullband.corpora.maestro import MAESTRO
 from fullband.corpora.public import PublicCorpus
 from fullband.corpora.public_speech import PUBLIC_SPEECH
+from fullband.corpora.studio_speech import STUDIO_SPEECH
 from fullband.corpora.vctk import VCTK_MULTI, VCTK_SINGLE
 from fullband.errors import SettingsError
 
@@ -23,6 +24,7 @@ CORPORA: dict[str, PublicCorpus] = {
         LJSPEECH,
         MAESTRO,
         PUBLIC_SPEECH,
+        STUDIO_SPEECH,
         DEBIAN_SPEECH,
         DEBIAN_MUSIC,
     )

@@ -44,7 +44,7 @@ _LOWEST_END_HZ = 1000.0  # and is taken from no lower an end
 _WHITENING_HZ = 450.0
 _SEEN = 1.1  # of the bandwidth: how far beyond the end of content the network looks
 _TINY = 1e-12
-_UNHEARD = 6  # bins below Nyquist that stay empty: no loss reaches so high, no recording does
+_UNHEARD = 6  # bins below Nyquist that no loss reaches
 _PIECES = 4  # of the spectrum that a graph brings from bands to bins one by one
 _NOTHING = math.exp(-40.0)  # power of what is said, the least there is
 _HOLE = 4.0  # times its power has to be lacking below the end
@@ -64,10 +64,13 @@ class ExtenderConfig(TrunkConfig):
     Attributes:
         fills_holes: below the end of content, too, and add only what the input lacks.
         in_tune: copy pieces of such a width that partials come to lie where partials would be.
+        to_nyquist: what is said as far up as a loss reaches holds up to Nyquist; without it the
+            last 300 Hz or so stay empty.
     """
 
     fills_holes: bool = False
     in_tune: bool = False
+    to_nyquist: bool = False
 
     @property
     def bins(self) -> int:
@@ -188,6 +191,9 @@ class Extender(Network):
         self.fourier = ShortTimeFourier(config.hop)
         self.spacing_hz = config.sample_rate / 2 / config.hop
         self.bands = config.hop // BAND + 1
+        self.highest = self.bands - 1  # the band that speaks for all above it
+        if config.to_nyquist:
+            self.highest = max(0, (config.hop - _UNHEARD) // BAND - 1)
         self.enter = nn.Linear(bins + self.bands, width)
         self.enter_norm = nn.LayerNorm(width)
         self.blocks = convnext_blocks(config)
@@ -286,7 +292,9 @@ class Extender(Network):
         return (gate + (1.0 - gate) * holes) * lacks
 
     def _heard(self) -> Tensor:
-        """1, falling to 0 below the bins that stay empty. Shape: `[F]`."""
+        """1, falling to 0 below the bins that stay empty, if any do. Shape: `[F]`."""
+        if self.settings.to_nyquist:
+            return torch.ones_like(self.bin_hz)
         return torch.clamp(self.settings.bins - 1 - _UNHEARD - self.bins, 0.0, 4.0) / 4.0
 
     def _up_to(self, end_hz: Tensor) -> Tensor:
@@ -369,10 +377,11 @@ class Extender(Network):
         """
         said = self.leave(x.flatten(0, 1)).view(*x.shape[:2], _SAID, self.bands)
         if not torch.onnx.is_in_onnx_export():
-            return tuple((said @ self.between).unbind(dim=-2))
+            bands = torch.arange(self.bands, device=x.device).clamp(max=self.highest)
+            return tuple((said.index_select(-1, bands) @ self.between).unbind(dim=-2))
         reach = -(-self.bands // _PIECES)  # bands to a piece, and the first of the next
         bands = reach * torch.arange(_PIECES)[:, None] + torch.arange(reach + 1)
-        pieces = said.index_select(-1, bands.clamp(max=self.bands - 1).flatten())
+        pieces = said.index_select(-1, bands.clamp(max=self.highest).flatten())
         between = self.between[: reach + 1, : reach * BAND]
         spread = (pieces.view(-1, reach + 1) @ between).view(*x.shape[:2], _SAID, -1)
         return tuple(spread[:, :, kind, : self.settings.bins] for kind in range(_SAID))

@@ -31,17 +31,23 @@ _GATE_BELOW_HZ = 50.0  # the new band begins to open here below the end of the o
 _GATE_WIDTH_HZ = 150.0
 _LOWEST_HZ = 400.0  # what is translated reaches no lower
 _LOWEST_END_HZ = 1000.0  # and is taken from no lower an end
-_UNHEARD = 2  # bands below Nyquist that stay empty: no loss reaches so high, no recording does
+_UNHEARD = 2  # bands below Nyquist that no loss reaches
 
 
 @dataclass(frozen=True)
 class TranslatorConfig(TrunkConfig):
-    """The network's size. A frame has as many coefficients as a hop has samples."""
+    """The network's size. A frame has as many coefficients as a hop has samples.
+
+    Attributes:
+        to_nyquist: what is said as far up as a loss reaches holds up to Nyquist; without it the
+            last 400 Hz or so stay empty.
+    """
 
     width: int = 96
     depth: int = 4
     kernel: int = 5
     dilations: tuple[int, ...] = (1, 2, 4)
+    to_nyquist: bool = False
 
     @property
     def bands(self) -> int:
@@ -148,6 +154,9 @@ class Translator(Network):
         for block in self.blocks:
             x = block(x)
         said = self.leave(self.leave_norm(x).flatten(0, 1)).view(batch, frames, count)
+        if self.settings.to_nyquist:
+            highest = max(0, count - _UNHEARD - 1)
+            said = said.index_select(-1, torch.arange(count, device=x.device).clamp(max=highest))
 
         # The copies are flattened by their neighbourhood: three bands, each as far as it is kept,
         # of three frames, between which the transform of a steady tone swings.
@@ -177,6 +186,8 @@ class Translator(Network):
     def _gate(self, end_hz: Tensor) -> Tensor:
         """1 where there is to be something new. Shape: `[B, N, 1]` to `[B, N, hop]`."""
         opens = (self.coefficient_hz - end_hz + _GATE_BELOW_HZ) / _GATE_WIDTH_HZ
+        if self.settings.to_nyquist:
+            return torch.clamp(opens, 0.0, 1.0)
         heard = self.coefficient_hz < self.band_hz * (self.settings.bands - _UNHEARD)
         return torch.clamp(opens, 0.0, 1.0) * heard.float()
 

@@ -174,7 +174,7 @@ def test_the_corpus_of_48_khz_speech_is_made_as_contributing_says(folder):
         for line in text.replace("\\\n", " ").splitlines()
         if line.startswith("    fullband corpora combine")
     )
-    for name in ("public-speech", "debian-speech"):
+    for name in ("public-speech", "debian-speech", "studio-speech"):
         rows = {}
         for row in read_list(CORPORA[name].source.listing):
             rows.setdefault((row["speaker"], row["split"], row["file"].partition("/")[0]), row)
@@ -190,6 +190,7 @@ def test_the_corpus_of_48_khz_speech_is_made_as_contributing_says(folder):
         found.setdefault(source, set()).add(row["split"])
         assert float(row["bandwidth_hz"]) > 0
         assert float(row["wall_hz"]) >= 0
+    without_test = {"train", "valid-same"}
     own = {"train", "valid-same", "test"}
     assert {source: splits - {"valid-short", "test-short"} for source, splits in found.items()} == {
         "artikulate": {"valid", "test"},
@@ -200,6 +201,10 @@ def test_the_corpus_of_48_khz_speech_is_made_as_contributing_says(folder):
         "nathalie": own,
         "fillets": {"train"},
         "tuxpaint": own,
+        "again": without_test,
+        "stargan": without_test,
+        "magphase": {"train"},
+        "richard": {"train"},
     }
     assert "debian/klettres-data" not in {
         "/".join(row["file"].split("/")[:2]) for row in read_rows(folder / "corpora" / "speech")

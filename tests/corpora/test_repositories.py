@@ -202,3 +202,29 @@ def test_the_list_is_whole():
     twins = [row for row in rows if row["file"].startswith(("gcompris/hi/", "gcompris/ur/"))]
     assert {row["split"] for row in twins} == {"train"}  # the same recordings, encoded twice
     assert sum(row["licence"] == "not stated" for row in rows) == 96
+
+
+def test_the_voices_without_loss_are_none_that_systems_are_judged_by():
+    source = CORPORA["studio-speech"].source
+    rows = read_list(source.listing)
+    assert len(rows) == len({row["file"] for row in rows}) == 383
+    assert {row["corpus"] for row in rows} == set(source.addresses)
+    assert {row["bandwidth_hz"] for row in rows} == {"24000"}
+    check_disjoint(listing.LISTS, rows)
+    numbers = {row["speaker"][6:] for row in rows if row["speaker"].startswith("vctk/")}
+    assert len(numbers) == 13
+    assert max(numbers) < "p300"  # those left to test on are the last of over a hundred
+
+
+def test_the_piano_has_no_piece_that_the_papers_tasks_test_on():
+    source = CORPORA["open-piano"].source
+    rows = read_list(source.listing)
+    assert len(rows) == len({row["file"] for row in rows}) == 233
+    assert {row["corpus"] for row in rows} == set(source.addresses)
+    check_disjoint(listing.LISTS, rows)
+    pieces = {row["speaker"]: row["split"] for row in rows if row["corpus"] == "ishizaka"}
+    assert len(pieces) == 7
+    assert not any("848" in piece or "855" in piece for piece in pieces)  # piano16k's test pieces
+    assert [piece for piece, split in pieces.items() if split == "valid"] == [
+        "ishizaka/BWV 849 Fugue"  # as there
+    ]

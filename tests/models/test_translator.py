@@ -106,7 +106,7 @@ def test_the_level_that_is_said_is_the_level_of_the_new_band():
 
 def test_up_to_nyquist_what_is_said_highest_up_holds():
     # The two topmost bands of 200 Hz are shut, or speak with the voice of the one below.
-    shut, network = saying(-40.0), Translator(replace(SMALL, to_nyquist=True)).eval()
+    shut, network = saying(-40.0), Translator(replace(SMALL, highest_hz=RATE / 2)).eval()
     network.load_state_dict(shut.state_dict())
     with torch.no_grad():
         network.leave.bias[-2:] = 0.0  # whatever is said there does not count

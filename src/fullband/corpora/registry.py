@@ -8,6 +8,7 @@ from fullband.corpora.debian_music import DEBIAN_MUSIC
 from fullband.corpora.debian_speech import DEBIAN_SPEECH
 from fullband.corpora.ljspeech import LJSPEECH
 from fullband.corpora.maestro import MAESTRO
+from fullband.corpora.open_piano import OPEN_PIANO
 from fullband.corpora.public import PublicCorpus
 from fullband.corpora.public_speech import PUBLIC_SPEECH
 from fullband.corpora.studio_speech import STUDIO_SPEECH
@@ -27,6 +28,7 @@ CORPORA: dict[str, PublicCorpus] = {
         STUDIO_SPEECH,
         DEBIAN_SPEECH,
         DEBIAN_MUSIC,
+        OPEN_PIANO,
     )
 }
 

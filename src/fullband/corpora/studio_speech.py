@@ -28,8 +28,8 @@ _REPOSITORIES = Repositories(
         "stargan-vc": "https://github.com/yl4579/StarGANv2-VC.git",
     },
     listing="studio-speech.csv.gz",
-    size_bytes=0,
-    room_bytes=0,
+    size_bytes=160_000_000,
+    room_bytes=350_000_000,
 )
 
 STUDIO_SPEECH = PublicCorpus(

@@ -64,13 +64,13 @@ class ExtenderConfig(TrunkConfig):
     Attributes:
         fills_holes: below the end of content, too, and add only what the input lacks.
         in_tune: copy pieces of such a width that partials come to lie where partials would be.
-        to_nyquist: what is said as far up as a loss reaches holds up to Nyquist; without it the
-            last 300 Hz or so stay empty.
+        highest_hz: where the new band ends. What is said as far up as a loss reaches holds up to
+            there; 0 stands for a little less than that, the last 300 Hz or so stay empty.
     """
 
     fills_holes: bool = False
     in_tune: bool = False
-    to_nyquist: bool = False
+    highest_hz: float = 0.0
 
     @property
     def bins(self) -> int:
@@ -192,7 +192,7 @@ class Extender(Network):
         self.spacing_hz = config.sample_rate / 2 / config.hop
         self.bands = config.hop // BAND + 1
         self.highest = self.bands - 1  # the band that speaks for all above it
-        if config.to_nyquist:
+        if config.highest_hz:
             self.highest = max(0, (config.hop - _UNHEARD) // BAND - 1)
         self.enter = nn.Linear(bins + self.bands, width)
         self.enter_norm = nn.LayerNorm(width)
@@ -293,8 +293,9 @@ class Extender(Network):
 
     def _heard(self) -> Tensor:
         """1, falling to 0 below the bins that stay empty, if any do. Shape: `[F]`."""
-        if self.settings.to_nyquist:
-            return torch.ones_like(self.bin_hz)
+        if self.settings.highest_hz:
+            above = (self.bin_hz - self.settings.highest_hz) / self.spacing_hz
+            return torch.clamp(1.0 - above, 0.0, 1.0)
         return torch.clamp(self.settings.bins - 1 - _UNHEARD - self.bins, 0.0, 4.0) / 4.0
 
     def _up_to(self, end_hz: Tensor) -> Tensor:

@@ -39,15 +39,15 @@ class TranslatorConfig(TrunkConfig):
     """The network's size. A frame has as many coefficients as a hop has samples.
 
     Attributes:
-        to_nyquist: what is said as far up as a loss reaches holds up to Nyquist; without it the
-            last 400 Hz or so stay empty.
+        highest_hz: where the new band ends. What is said as far up as a loss reaches holds up to
+            there; 0 stands for a little less than that, the last 400 Hz or so stay empty.
     """
 
     width: int = 96
     depth: int = 4
     kernel: int = 5
     dilations: tuple[int, ...] = (1, 2, 4)
-    to_nyquist: bool = False
+    highest_hz: float = 0.0
 
     @property
     def bands(self) -> int:
@@ -154,7 +154,7 @@ class Translator(Network):
         for block in self.blocks:
             x = block(x)
         said = self.leave(self.leave_norm(x).flatten(0, 1)).view(batch, frames, count)
-        if self.settings.to_nyquist:
+        if self.settings.highest_hz:
             highest = max(0, count - _UNHEARD - 1)
             said = said.index_select(-1, torch.arange(count, device=x.device).clamp(max=highest))
 
@@ -186,10 +186,8 @@ class Translator(Network):
     def _gate(self, end_hz: Tensor) -> Tensor:
         """1 where there is to be something new. Shape: `[B, N, 1]` to `[B, N, hop]`."""
         opens = (self.coefficient_hz - end_hz + _GATE_BELOW_HZ) / _GATE_WIDTH_HZ
-        if self.settings.to_nyquist:
-            return torch.clamp(opens, 0.0, 1.0)
-        heard = self.coefficient_hz < self.band_hz * (self.settings.bands - _UNHEARD)
-        return torch.clamp(opens, 0.0, 1.0) * heard.float()
+        highest_hz = self.settings.highest_hz or self.band_hz * (self.settings.bands - _UNHEARD)
+        return torch.clamp(opens, 0.0, 1.0) * (self.coefficient_hz < highest_hz).float()
 
     def _source(self, end_hz: Tensor) -> Tensor:
         """Which band is copied to each: the top of the kept ones goes upwards, piece by piece.

@@ -1,10 +1,10 @@
 """Piano in public git repositories: seven pieces played, and every note of a grand by itself.
 
-`ishizaka` is Kimiko Ishizaka's Open Well-Tempered Clavier (CC0), Vorbis at 96 kHz, out of a game that
-gave the pieces names of its own; which piece is which was found by comparing. Only pieces that the
-piano corpus of the 2017 paper's tasks does not test on are listed: six to train, one to validate.
-`splendid` is the Splendid Grand Piano, a Steinway that Akai sampled in four loudnesses and gave to the
-public domain: 226 notes at 44.1 kHz, without loss.
+`ishizaka` is Kimiko Ishizaka's Open Well-Tempered Clavier (CC0), Vorbis at 96 kHz, out of a game
+that gave the pieces names of its own; which piece is which was found by comparing. Only pieces
+that the piano corpus of the 2017 paper's tasks does not test on are listed: six to train, one to
+validate. `splendid` is the Splendid Grand Piano, a Steinway that Akai sampled in four loudnesses
+and gave to the public domain: 226 notes at 44.1 kHz, without loss.
 """
 
 from __future__ import annotations

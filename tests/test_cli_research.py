@@ -61,6 +61,15 @@ def test_from_a_recipe_to_enhanced_audio(run_folder, tmp_path, corpus):
     assert done.exit_code == 0, done.output
     mean = json.loads((tmp_path / "mean.json").read_text())
     assert mean["training"]["averaged_with"] == [f"mine {card['sha256'][:12]}"]
+    for arguments, message in (
+        ((run_folder, "--set", "width=2"), "--set is for exported models"),
+        ((model, "--average", model), "--average takes the folder of a run"),
+        ((model, "--set", "widht=2"), "unknown key 'widht'"),
+    ):
+        done = fullband_command("export", *arguments, "--name", "other", "-o", tmp_path)
+        assert done.exit_code == 1
+        assert message in done.stderr
+        assert not (tmp_path / "other.onnx").exists()
 
     narrow = tmp_path / "narrow.wav"
     fullband.write(narrow, 0.1 * noise(0.5, 8000), 8000)

@@ -10,10 +10,10 @@ import onnx
 import pytest
 import torch
 
-from fullband.errors import ModelError
+from fullband.errors import ModelError, SettingsError
 from fullband.models.registry import build_model
 from fullband.train.export import export_model
-from fullband.train.restore import load_exported
+from fullband.train.restore import change_exported, load_exported
 
 pytestmark = pytest.mark.slow  # exporters take their time
 
@@ -97,3 +97,29 @@ def test_a_graph_of_another_shape_is_refused(tmp_path):
 def test_a_model_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ModelError, match="a model needs both"):
         load_exported(str(tmp_path / "none.onnx"))
+
+
+def test_settings_without_weights_can_be_changed(tmp_path):
+    settings = {
+        **{"name": "extender", "sample_rate": 16_000, "hop": 160, "width": 8, "depth": 1},
+        **{"kernel": 3, "dilations": [1]},
+    }
+    said = {"data": ("a corpus",), "licence": "MIT", "command": "as it was made"}
+    path = export_model(network(settings), settings, "old", tmp_path, **said)
+    new = change_exported(
+        str(path), ["highest_hz=6000.0"], "new", tmp_path, command="as it was changed"
+    )
+    card, old = (json.loads(each.with_suffix(".json").read_text()) for each in (new, path))
+    assert card["architecture"] == {**settings, "highest_hz": 6000.0}
+    assert (card["data"], card["licence"]) == (["a corpus"], "MIT")
+    assert card["command"] == "as it was changed"
+    assert card["training"] == {
+        "changed": ["highest_hz=6000.0"],
+        "from": f"old {old['sha256'][:12]}",
+    }
+    changed, _ = load_exported(str(new))
+    for key, value in load_exported(str(path))[0].state_dict().items():
+        assert torch.equal(changed.state_dict()[key], value), key
+    with pytest.raises(SettingsError, match=r"its weights do not fit width=16"):
+        change_exported(str(path), ["width=16"], "wide", tmp_path)
+    assert not (tmp_path / "wide.onnx").exists()

@@ -86,6 +86,13 @@ def train(
     metavar="MODEL.onnx",
     help="Average the weights with those of this model, trained on from the same start; repeat.",
 )
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Of an exported model: a setting of the model that has no weights; repeat.",
+)
 def export(
     run: str,
     name: str,
@@ -96,12 +103,26 @@ def export(
     output: str,
     half: bool,
     averaged: tuple[str, ...],
+    assignments: tuple[str, ...],
 ) -> None:
-    """Turn a run's best weights into an ONNX graph with its card."""
-    from fullband.card import find_card
-    from fullband.train.export import export_run
-    from fullband.train.restore import load_exported
+    """Turn a run's best weights into an ONNX graph with its card.
 
+    Where RUN is an exported model (MODEL.onnx), it is exported again with other settings (--set).
+    """
+    from fullband.card import find_card
+    from fullband.errors import SettingsError
+    from fullband.train.export import export_run
+    from fullband.train.restore import change_exported, load_exported
+
+    if Path(run).suffix == ".onnx":
+        if averaged:
+            raise SettingsError(f"{run}: --average takes the folder of a run, not a model")
+        said = {"summary": summary, "data": data, "licence": licence, "command": made_by}
+        path = change_exported(run, assignments, name, Path(output), half, **said)
+        click.echo(f"wrote {path} and its card")
+        return
+    if assignments:
+        raise SettingsError(f"{run}: --set is for exported models; a run has its recipe's settings")
     cards = [find_card(model)[0] for model in averaged]
     others = {
         f"{card.name} {card.sha256[:12]}": load_exported(model)[0]

@@ -9,8 +9,9 @@ What was restored has to compute what the graph computes, or it is refused.
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ import torch
 
 from fullband.card import find_card
 from fullband.engine import onnx_model
-from fullband.errors import ModelError
+from fullband.errors import ModelError, SettingsError
 from fullband.models.network import Network
 from fullband.models.registry import build_model
-from fullband.train.export import HALF, compare_exported, write_graph
+from fullband.settings import override
+from fullband.train.export import HALF, compare_exported, export_model, write_graph
 
-__all__ = ["load_exported"]
+__all__ = ["change_exported", "load_exported"]
 
 # The bits of 3.14 as a 32-bit float: counting up from here gives a different, harmless number for
 # every parameter of a model of up to a billion, and none of them is a constant of a graph.
@@ -63,6 +65,47 @@ def load_exported(path: str) -> tuple[Network, dict[str, Any]]:
             start += parameter.numel()
     compare_exported(model, onnx_model(card, weights))
     return model, settings
+
+
+def change_exported(
+    path: str, assignments: Iterable[str], name: str, folder: Path, half: bool = False, **card: Any
+) -> Path:
+    """Export a model again with other settings, of those that have no weights.
+
+    Args:
+        assignments: `key=value` of the model's settings, as in a recipe's `[model]`.
+        half: store weights in 16 bits.
+        card: what its card shall say instead of what the model's does: `summary`, `data`, `licence`
+            and `command` of `fullband.card.Card`.
+
+    Returns:
+        The path of the ONNX file.
+
+    Raises:
+        ModelError: as `load_exported`.
+        SettingsError: a setting is not the model's, or its weights do not fit the new ones.
+    """
+    old, _ = find_card(path)
+    model, settings = load_exported(path)
+    changed = override(settings, assignments)
+    network = build_model(changed)
+    shapes = [
+        {key: value.shape for key, value in each.state_dict().items()} for each in (model, network)
+    ]
+    if changed["name"] != settings["name"] or shapes[0] != shapes[1]:
+        raise SettingsError(f"{path}: its weights do not fit {', '.join(assignments)}")
+    network.load_state_dict(model.state_dict())
+    said = {
+        field.name: card.get(field.name) or getattr(old, field.name)
+        for field in dataclasses.fields(old)
+        if field.name in ("summary", "data", "licence", "command")
+    }
+    training = {
+        **old.training,
+        "changed": list(assignments),
+        "from": f"{old.name} {old.sha256[:12]}",
+    }
+    return export_model(network, changed, name, folder, training=training, half=half, **said)
 
 
 def _pairs(

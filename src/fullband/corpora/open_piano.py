@@ -22,8 +22,8 @@ _REPOSITORIES = Repositories(
         "splendid": "https://github.com/sfzinstruments/SplendidGrandPiano.git",
     },
     listing="open-piano.csv.gz",
-    size_bytes=170_000_000,
-    room_bytes=350_000_000,
+    size_bytes=200_000_000,
+    room_bytes=500_000_000,
 )
 
 OPEN_PIANO = PublicCorpus(

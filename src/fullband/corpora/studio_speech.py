@@ -4,7 +4,7 @@ Public git repositories show what their code does with them. Few, but what other
 microphones' and converters' noise, which no codec has taken out and which rises by some 10 dB from
 10 kHz to the Nyquist frequency. 13 of the 15 voices are of VCTK, all among its first 99 speakers,
 which train in the 2017 paper and ever since; the ones that others' systems are judged by are not
-there. `again-vc` has them in the release 0.80, `stargan-vc` a minute and a half more. `magphase`
+there. `again-vc` has them in the release 0.80, `stargan-vc` two minutes more. `magphase`
 is a speaker of the same laboratory; `richard` recorded prompts for telephones with a laptop and a
 headset. Splits are disjoint by speaker.
 

@@ -34,6 +34,7 @@ MOST_HOLES = 0.035  # a tenth as many is what noise has by itself
 _RISING = 0.75  # so many noise floors have a slope over frequency beside that over octaves
 _LEAST_NEW_HZ = 1000.0  # a patch has to be true for so much above its cutoff
 _TELEPHONE_HZ = 300.0  # below it a telephone passes next to nothing
+_LEVEL_HZ = 4000.0  # where a noise floor has the level that is drawn for it
 _FLOOR_POINTS = 129  # frequencies at which a noise floor is told of
 _NO_FLOOR = -20.0  # log10 of the power of no noise
 _FILLS_NOTHING = 0.25  # of the patches without holes, so many are judged as if they had some
@@ -269,12 +270,13 @@ class NarrowingDataset:
         not, and converters and shaped dither push theirs up towards the Nyquist frequency.
         """
         low, high = self._settings.noise_db
-        octave = np.log2(np.maximum(frequency, 100.0) / 4000.0)
+        octave = np.log2(np.maximum(frequency, 100.0) / _LEVEL_HZ)
         points = np.arange(-6.0, 4.0, 1.0)
         colour_db = generator.uniform(-5.0, 3.0) * octave
         colour_db += np.interp(octave, points, generator.normal(0, 2.5, len(points)))
         if generator.random() < _RISING:
-            colour_db += generator.uniform(-5.0, 30.0) * frequency / frequency[-1]
+            rising = (frequency - _LEVEL_HZ) / frequency[-1]
+            colour_db += generator.uniform(-5.0, 30.0) * rising
         floor_db: np.ndarray = generator.uniform(low, high) + np.clip(colour_db, -40, 40)
         return floor_db
 

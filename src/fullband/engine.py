@@ -241,7 +241,8 @@ class OnnxModel:
                 return audio  # nothing is missing here, and what the graph says is not used
             return self._run(self._session, audio, bandwidth_hz)
 
-        return BlockRunner(run, stride, self.card.context, channels, start)
+        together = 2 if self.card.architecture.get("in_tune") else 1
+        return BlockRunner(run, stride, self.card.context, channels, start, together)
 
 
 class StreamingModel(OnnxModel):
@@ -382,6 +383,8 @@ class BlockRunner:
         start: the position of the first sample that will be pushed, a multiple of `stride`. Blocks
             lie on one grid, so that a part of a recording rounds as the whole does, `reach` from
             the part's ends.
+        together: how many channels are run at a time: two where a model listens to both of a pair,
+            as an `Extender` that copies in tune does; one takes half the memory.
     """
 
     def __init__(
@@ -391,8 +394,10 @@ class BlockRunner:
         context: int,
         channels: int,
         start: int = 0,
+        together: int = 2,
     ) -> None:
         self._run = run
+        self._together = together
         self._context = -(-context // stride) * stride
         samples = max(
             _BLOCK_SAMPLES // channels,
@@ -442,9 +447,10 @@ class BlockRunner:
         self._held = self._held[:, keep_from:]
 
     def _run_window(self, window: Audio, position: int, wanted: slice) -> Audio:
-        # Two by two, as channels come in pairs, and models may listen to both (`Extender`).
+        count = self._together
         results = [
-            self._run(window[i : i + 2], position)[:, wanted] for i in range(0, len(window), 2)
+            self._run(window[i : i + count], position)[:, wanted]
+            for i in range(0, len(window), count)
         ]
         return np.concatenate(results) if len(results) > 1 else results[0]
 

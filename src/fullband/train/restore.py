@@ -9,7 +9,6 @@ What was restored has to compute what the graph computes, or it is refused.
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -95,11 +94,8 @@ def change_exported(
     if changed["name"] != settings["name"] or shapes[0] != shapes[1]:
         raise SettingsError(f"{path}: its weights do not fit {', '.join(assignments)}")
     network.load_state_dict(model.state_dict())
-    said = {
-        field.name: card.get(field.name) or getattr(old, field.name)
-        for field in dataclasses.fields(old)
-        if field.name in ("summary", "data", "licence", "command")
-    }
+    kept = ("summary", "data", "licence", "command")
+    said = {name: card.get(name) or getattr(old, name) for name in kept}
     training = {
         **old.training,
         "changed": list(assignments),

@@ -48,6 +48,20 @@ def test_blocks_equal_the_whole(monkeypatch, reach, stride, channels, length):
     np.testing.assert_allclose(streamed, run(audio), atol=1e-5)
 
 
+@pytest.mark.parametrize(("together", "expected"), [(1, [1, 1, 1]), (2, [2, 1])])
+def test_so_many_channels_are_run_at_a_time(together, expected):
+    audio, seen = np.stack([noise(0.1, 8000, seed=seed) for seed in range(3)]), []
+
+    def run(window, position):
+        seen.append(len(window))
+        return window
+
+    runner = BlockRunner(run, 1, 3, 3, together=together)
+    streamed = np.concatenate([runner.push(audio), runner.flush()], axis=-1)
+    np.testing.assert_array_equal(streamed, audio)
+    assert seen == expected
+
+
 def test_too_little_context_would_be_noticed(monkeypatch):
     # The test above can fail: the same network run with less than it looks at differs.
     monkeypatch.setattr("fullband.engine._BLOCK_SAMPLES", 512)

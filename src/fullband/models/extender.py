@@ -64,13 +64,10 @@ class ExtenderConfig(TrunkConfig):
     Attributes:
         fills_holes: below the end of content, too, and add only what the input lacks.
         in_tune: copy pieces of such a width that partials come to lie where partials would be.
-        highest_hz: where the new band ends. What is said as far up as a loss reaches holds up to
-            there; 0 stands for a little less than that, the last 300 Hz or so stay empty.
     """
 
     fills_holes: bool = False
     in_tune: bool = False
-    highest_hz: float = 0.0
 
     @property
     def bins(self) -> int:

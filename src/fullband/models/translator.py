@@ -36,18 +36,12 @@ _UNHEARD = 2  # bands below Nyquist that no loss reaches
 
 @dataclass(frozen=True)
 class TranslatorConfig(TrunkConfig):
-    """The network's size. A frame has as many coefficients as a hop has samples.
-
-    Attributes:
-        highest_hz: where the new band ends. What is said as far up as a loss reaches holds up to
-            there; 0 stands for a little less than that, the last 400 Hz or so stay empty.
-    """
+    """The network's size. A frame has as many coefficients as a hop has samples."""
 
     width: int = 96
     depth: int = 4
     kernel: int = 5
     dilations: tuple[int, ...] = (1, 2, 4)
-    highest_hz: float = 0.0
 
     @property
     def bands(self) -> int:

@@ -29,6 +29,8 @@ class TrunkConfig:
         expansion: how much wider their inside is.
         kernel: frames that a block's convolution over time sees.
         dilations: of those convolutions, repeated over the blocks.
+        highest_hz: where the new band ends. What is said as far up as a loss reaches holds up to
+            there; 0 stands for a little less than that, the last 300 to 400 Hz stay empty.
 
     Raises:
         SettingsError: there is no such network.
@@ -42,6 +44,7 @@ class TrunkConfig:
     kernel: int = 7
     dilations: tuple[int, ...] = (1, 3, 9)
     upsampling: Literal["sinc"] = "sinc"
+    highest_hz: float = 0.0
 
     def __post_init__(self) -> None:
         if self.hop < 8 or self.hop % BAND or min(self.width, self.depth, self.expansion) < 1:
@@ -51,6 +54,8 @@ class TrunkConfig:
             )
         if self.sample_rate < 1:
             raise SettingsError("a model of any bandwidth needs a sample rate above 0")
+        if not 0 <= self.highest_hz <= self.sample_rate / 2:
+            raise SettingsError("a model of any bandwidth needs highest_hz in [0, Nyquist]")
         if self.kernel < 1 or self.kernel % 2 == 0 or not self.dilations or min(self.dilations) < 1:
             raise SettingsError("a model of any bandwidth needs an odd kernel and dilations >= 1")
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fullband.audio.mirror import BELOW_MIRROR, find_mirror
+from fullband.audio.mirror import ENDS_BELOW_MIRROR, find_mirror
 from fullband.audio.samples import Audio
 
 __all__ = ["BandwidthMeter", "Segment", "bandwidths_at", "detect_bandwidth"]
@@ -288,7 +288,7 @@ def _find_end(spectrum_db: np.ndarray, sample_rate: int, mirror_hz: float | None
     if mirror_hz is None:
         return _find_edge(spectrum_db, sample_rate)
     bins = round(mirror_hz / (sample_rate / 2) * (len(spectrum_db) - 1)) + 1
-    return min(_find_edge(spectrum_db[:bins], 2 * mirror_hz), BELOW_MIRROR * mirror_hz)
+    return min(_find_edge(spectrum_db[:bins], 2 * mirror_hz), ENDS_BELOW_MIRROR * mirror_hz)
 
 
 def _find_edge(spectrum_db: np.ndarray, sample_rate: float) -> float:

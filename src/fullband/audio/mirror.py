@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["BELOW_MIRROR", "USUAL_RATES", "find_mirror"]
+__all__ = ["BELOW_MIRROR", "ENDS_BELOW_MIRROR", "USUAL_RATES", "find_mirror"]
 
 USUAL_RATES = (
     4000,
@@ -30,7 +30,11 @@ USUAL_RATES = (
 """The sample rates in Hz that recordings are raised from."""
 
 BELOW_MIRROR = 0.97
-"""Of a mirror's frequency: so far up there is content; what raised the rate has not passed more."""
+"""Of a mirror's frequency: so far up nothing is taken away; what raised the rate passed no more."""
+
+ENDS_BELOW_MIRROR = 0.92
+"""Of a mirror's frequency: here content ends at the latest. The short filters that leave images,
+down and up again, have fallen by 4 dB between 0.88 and 0.95 (`fullband.degrade.response`)."""
 
 _ALIKE = 0.75  # natural recordings reach 0.7, mirror images begin at 0.8;
 _DOUBT = 0.5  # over the number of windows, so much more of few: chance reaches further there

@@ -2,7 +2,7 @@
    `fullband.audio.bandwidth`, which says why. */
 
 import { fft } from "./fft.js";
-import { BELOW_MIRROR, findMirror } from "./mirror.js";
+import { ENDS_BELOW_MIRROR, findMirror } from "./mirror.js";
 import { clamp, decibels, half, mean, median, powerOf, roundEven } from "./numbers.js";
 
 const LOWEST_HZ = 400;
@@ -170,7 +170,7 @@ function highestAbove(level) {
 function findEnd(spectrum, sampleRate, mirrorHz) {
   if (mirrorHz === null) return findEdge(spectrum, sampleRate);
   const bins = roundEven((mirrorHz / (sampleRate / 2)) * (spectrum.length - 1)) + 1;
-  return Math.min(findEdge(spectrum.slice(0, bins), 2 * mirrorHz), BELOW_MIRROR * mirrorHz);
+  return Math.min(findEdge(spectrum.slice(0, bins), 2 * mirrorHz), ENDS_BELOW_MIRROR * mirrorHz);
 }
 
 function findEdge(spectrum, sampleRate) {

@@ -6,6 +6,7 @@ const USUAL_RATES = [
   4000, 5512.5, 6000, 8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000,
 ];
 export const BELOW_MIRROR = 0.97;
+export const ENDS_BELOW_MIRROR = 0.92;
 
 const ALIKE = 0.75;
 const DOUBT = 0.5;

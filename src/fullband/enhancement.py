@@ -25,7 +25,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -466,9 +465,13 @@ class Enhancer:
             ) as writer:
                 # Blocks that are still of bounded size once they are at the higher rate.
                 growth = max(1, target_rate // source_rate)
-                blocks = advance(reader.blocks(BLOCK_SAMPLES // growth))
-                blocks = _as_many(blocks, analysis.frames, reader.name)
-                _write_behind(writer, _widened(stage, blocks))
+                left = analysis.frames
+                for block in advance(reader.blocks(BLOCK_SAMPLES // growth)):
+                    left -= block.shape[-1]
+                    writer.write(stage.push(block))
+                if left:
+                    raise AudioFileError(f"{reader.name}: changed while it was read")
+                writer.write(stage.flush())
         return Summary(
             source=reader.name,
             target=writer.name,
@@ -695,32 +698,6 @@ def _progress(
                 report(start + (end - start) * min(1.0, done / max(1, frames)))
 
     return advance
-
-
-def _as_many(blocks: Iterable[Audio], frames: int, name: str) -> Iterator[Audio]:
-    """The blocks, which have to have so many samples: as many as when the file was listened to."""
-    for block in blocks:
-        frames -= block.shape[-1]
-        yield block
-    if frames:
-        raise AudioFileError(f"{name}: changed while it was read")
-
-
-def _widened(stage: EnhanceStage, blocks: Iterable[Audio]) -> Iterator[Audio]:
-    """What a stage makes of blocks, to the end."""
-    for block in blocks:
-        yield stage.push(block)
-    yield stage.flush()
-
-
-def _write_behind(writer: AudioWriter, blocks: Iterator[Audio]) -> None:
-    """Write each block while the next is made: the one leaves cores idle that the other can use."""
-    with ThreadPoolExecutor(1, "write") as thread:
-        writing = thread.submit(writer.write, next(blocks))
-        for block in blocks:
-            writing.result()
-            writing = thread.submit(writer.write, block)
-        writing.result()
 
 
 def _refuse_same(

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 import fullband
-from fullband.audio.file import AudioReader, read, write
+from fullband.audio.file import AudioReader, AudioWriter, read, write
 from fullband.audio.resample import resample
 from fullband.engine import open_model
 from fullband.enhancement import EnhanceStage, analyse, enhance, enhance_file, load
@@ -319,6 +319,33 @@ def test_progress_goes_from_nothing_to_all(tmp_path):
     assert heard == sorted(heard)
     assert heard[0] <= 0.1 < heard[-2]
     assert heard[-1] == 1
+
+
+def test_a_file_of_many_blocks_is_what_the_array_would_be(tmp_path):
+    audio = noise(100, 8000)
+    write(tmp_path / "long.wav", audio, 8000, "FLOAT")
+    enhance_file(tmp_path / "long.wav", tmp_path / "wide.wav", 16_000, "spline", dither=False)
+    expected = whole("spline", audio, 8000, 16_000)
+    np.testing.assert_allclose(read(tmp_path / "wide.wav")[0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_what_goes_wrong_at_any_block_is_told_and_leaves_nothing(monkeypatch, tmp_path, at):
+    write(tmp_path / "long.wav", noise(100, 8000), 8000)
+    written = AudioWriter.write
+    calls: list[int] = []
+
+    def fails(self: AudioWriter, block: np.ndarray) -> None:
+        calls.append(block.shape[-1])
+        if len(calls) == at:
+            raise OutputError("wide.wav: no space left on the disk")
+        written(self, block)
+
+    monkeypatch.setattr(AudioWriter, "write", fails)
+    with pytest.raises(OutputError, match="no space left"):
+        enhance_file(tmp_path / "long.wav", tmp_path / "wide.wav", 16_000, "spline")
+    assert len(calls) == at
+    assert [path.name for path in tmp_path.iterdir()] == ["long.wav"]
 
 
 def test_the_target_is_checked_before_any_work(tmp_path, narrow_file):

@@ -73,3 +73,14 @@ def test_a_long_video_takes_no_more(tmp_path: Path) -> None:
     encode(video, audio, 8000, "pcm_s16le", "matroska", video="mpeg4")
     options = ("--rate", "8000", "--bandwidth", "4000")
     assert peak_mib(video, tmp_path / "out.mkv", *options) < MOST_MIB
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="peak memory of a child needs os.wait4")
+@pytest.mark.parametrize("model", ["speech", "music"])
+def test_stereo_through_released_models_takes_no_more(tmp_path: Path, model: str) -> None:
+    source = tmp_path / "stereo.wav"
+    generator = np.random.default_rng(0)
+    with AudioWriter(source, 16_000, 2) as writer:
+        writer.write(0.1 * generator.standard_normal((2, 60 * 16_000)).astype(np.float32))
+    assert peak_mib(source, None, "--model", model, "--rate", "48000") < MOST_MIB

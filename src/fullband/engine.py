@@ -399,9 +399,10 @@ class BlockRunner:
         self._run = run
         self._together = together
         self._context = -(-context // stride) * stride
+        contexts = _CONTEXTS // min(together, channels)  # what is run at a time has so much in all
         samples = max(
             _BLOCK_SAMPLES // channels,
-            _CONTEXTS * context // -(-channels // 4),
+            contexts * context // -(-channels // 4),
             min(2 * _CONTEXTS * context, _WINDOW_SAMPLES) // channels,  # a small network
         )
         self._block = max(stride, samples // stride * stride)

@@ -56,14 +56,14 @@ def main() -> None:
             response = family_response(down, order=8, edge=0.9, ripple_db=0.1)
             way = NarrowDraw(down, nyquist_hz, response, aliased=True, raised_by=up)
             pairs = [(narrowed(wide, way), wide) for wide in recordings]
+            fallen = round(way.bandwidth_hz / nyquist_hz, 3)
+            about = {"nyquist_hz": nyquist_hz, "down": down, "up": up, "fallen_by_4_db": fallen}
             for end in ENDS:
                 scores = [scored(model, *pair, nyquist_hz, end) for pair in pairs]
                 means = {
                     name: round(float(np.mean([score[name] for score in scores])), 3)
                     for name in scores[0]
                 }
-                fallen = round(way.bandwidth_hz / nyquist_hz, 3)
-                about = {"nyquist_hz": nyquist_hz, "down": down, "up": up, "fallen_by_4_db": fallen}
                 rows.append({**about, "end": end, **means})
                 print(rows[-1], flush=True)
     measured = {

@@ -399,10 +399,11 @@ class BlockRunner:
         self._run = run
         self._together = together
         self._context = -(-context // stride) * stride
-        contexts = _CONTEXTS // min(together, channels)  # what is run at a time has so much in all
+        # What is run at a time has so much in all, and of many channels what is held is bounded.
+        shares = max(min(together, channels), -(-channels // 4))
         samples = max(
             _BLOCK_SAMPLES // channels,
-            contexts * context // -(-channels // 4),
+            _CONTEXTS * context // shares,
             min(2 * _CONTEXTS * context, _WINDOW_SAMPLES) // channels,  # a small network
         )
         self._block = max(stride, samples // stride * stride)
